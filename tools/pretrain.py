@@ -34,7 +34,7 @@ SIZES = {  # hidden size, layers, heads, feed-forward width
     "small": (192, 6, 6, 512),
     "base": (320, 8, 10, 864),
 }
-STEPS, TOKENS_A_STEP, SIMPLE_SHARE = 5000, 2048, 0.25
+STEPS, TOKENS_A_STEP, SIMPLE_SHARE = 4000, 2048, 0.25
 SIMPLE = {"stories_pratham_en", "stories_asp_en", "stories_tinystories_samples"}
 # Spectral step of Muon and step of AdamW for the rest; the factor a size is chosen by --tune.
 MUON_LR, ADAM_LR, FACTOR = 0.02, 4e-3, {"nano": 1.0, "micro": 1.0, "small": 1.0, "base": 1.0}
