@@ -1,0 +1,55 @@
+"""peft_lab: parameter-efficient fine-tuning from scratch, on real small language models.
+
+Every public name can be imported from here. Modules are loaded when a name of theirs is first
+used, so that `import peft_lab` takes no time and pulls in neither transformers nor matplotlib.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "models": ["load_base", "known_bases", "fingerprint", "generate_text"],
+    "anatomy": ["Anatomy"],
+    "methods": [
+        "Method", "FullFineTuning", "LayerFreezing", "BitFit", "PromptTuning", "PrefixTuning",
+        "PTuning", "Compose",
+    ],
+    "tasks": [
+        "Row", "Example", "Task", "IGNORE", "load_task", "known_tasks", "read_rows", "encode",
+        "collate", "batches",
+    ],
+    "evaluation": [
+        "Evaluation", "scored_nll", "evaluate", "classify", "accuracy", "forgetting",
+        "longest_copied_run", "form_of_poem", "shuffled_lines", "slot_recall",
+        "majority_baseline", "bag_of_words_baseline",
+    ],
+    "training": ["History", "fit"],
+    "accounting": [
+        "Count", "Memory", "count", "count_parameters", "memory", "saved_activation_bytes",
+        "format_bytes",
+    ],
+    "checks": ["check_close", "check_order", "check_between", "check_equal"],
+    "show": ["show_source"],
+    "paths": ["data_dir", "notebooks_dir"],
+}  # fmt: skip
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = {*_NAMES, "plots", "widgets", "exercises", "verse", "checkpoint", "cli"}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    """Load a public name, or a module, on first use (PEP 562)."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, *_MODULES})

@@ -1,0 +1,166 @@
+"""How good is it? Held-out loss, accuracy, forgetting. What a text is like: `text_measures`."""
+
+import functools
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .models import mode
+from .tasks import IGNORE, Example, Row, collate, encode
+from .text_measures import (
+    bag_of_words_baseline,
+    form_of_poem,
+    longest_copied_run,
+    majority_baseline,
+    shuffled_lines,
+    slot_recall,
+)
+
+__all__ = [
+    "Evaluation", "accuracy", "bag_of_words_baseline", "classify", "evaluate", "forgetting",
+    "form_of_poem", "longest_copied_run", "majority_baseline", "scored_nll", "shuffled_lines",
+    "slot_recall", "token_nll",
+]  # fmt: skip
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+@functools.cache
+def _selects_positions(model_class: type) -> bool:
+    """Can its forward compute the logits of masked positions only?
+
+    transformers 5 lets `logits_to_keep` be a boolean mask; older versions and models with code
+    of their own take a number at most. There all logits are computed and the rest dropped: the
+    same loss, at the price of the unscored logits.
+    """
+    if "logits_to_keep" not in inspect.signature(model_class.forward).parameters:
+        return False
+    from transformers import modeling_utils
+
+    return hasattr(modeling_utils, "slice_logits_to_keep")
+
+
+def token_nll(model: nn.Module, batch: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """Negative log-likelihood of each scored token.
+
+    Args:
+        batch: input_ids, attention_mask and labels, each (B, T), on any device.
+
+    Returns:
+        (nats, rows), both (N,): one entry a scored token, and the row of the batch it is in. The
+        logits at t predict the token at t+1, so row i scores its labels from position 1 on.
+
+    Raises:
+        ValueError: no token of the batch is scored.
+    """
+    batch = {name: tensor.to(_device(model)) for name, tensor in batch.items()}
+    labels = batch.pop("labels")
+    keep = torch.zeros_like(labels, dtype=torch.bool)  # (B, T): logits at t are needed
+    keep[:, :-1] = labels[:, 1:] != IGNORE
+    targets = labels[:, 1:][keep[:, :-1]]  # (N,)
+    if not len(targets):
+        raise ValueError(
+            f"labels: all {labels.numel()} are masked ({IGNORE}), so there is nothing to score; "
+            "leave the target's tokens in the labels."
+        )
+    if _selects_positions(type(model)):
+        logits = model(**batch, use_cache=False, logits_to_keep=keep).logits  # (N, V)
+    else:
+        logits = model(**batch, use_cache=False).logits[keep]  # (N, V)
+    if logits.dtype != torch.float64:
+        logits = logits.float()  # the sum over the vocabulary needs it
+    return F.cross_entropy(logits, targets, reduction="none"), keep.nonzero()[:, 0]
+
+
+def scored_nll(model: nn.Module, batch: dict) -> tuple[torch.Tensor, int]:
+    """(sum of nats over the scored tokens, with gradient; their count). See `token_nll`."""
+    nats, _ = token_nll(model, batch)  # (N,)
+    return nats.sum(), len(nats)
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """Held-out loss. Each example's sum and count are kept for intervals over test items."""
+
+    nats_per_token: float
+    bits_per_byte: float  # of the targets' UTF-8 bytes; the nats include the end token's
+    tokens: int
+    per_example: list[float]  # nats, summed over the example's scored tokens
+    per_example_tokens: list[int]
+
+    def __repr__(self) -> str:
+        return (
+            f"Evaluation({self.nats_per_token:.4f} nats a token, {self.bits_per_byte:.4f} bits a "
+            f"byte, {self.tokens} tokens in {len(self.per_example)} examples)"
+        )
+
+
+def evaluate(
+    model: nn.Module, examples: Sequence[Example], *, pad_id: int, batch_size: int = 32
+) -> Evaluation:
+    """Loss over examples: sum over all scored tokens over their count, never a mean of means.
+
+    Bits a byte compare between tokenizers: bits / UTF-8 bytes of the scored texts.
+    The model is put into eval mode and left as it was found.
+    """
+    if not examples:
+        raise ValueError("examples is empty: there is nothing to evaluate.")
+    nats = torch.zeros(len(examples), dtype=torch.float64)
+    tokens = torch.zeros(len(examples), dtype=torch.int64)
+    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].input_ids))
+    with mode(False, model), torch.no_grad():
+        for start in range(0, len(examples), batch_size):  # equal lengths together: less padding
+            chosen = torch.tensor(by_length[start : start + batch_size])
+            batch = collate([examples[i] for i in chosen.tolist()], pad_id)
+            values, rows = (tensor.cpu() for tensor in token_nll(model, batch))
+            nats.index_add_(0, chosen[rows], values.double())
+            tokens.index_add_(0, chosen[rows], torch.ones_like(rows))
+    total, count = nats.sum().item(), int(tokens.sum())
+    written = sum(len(example.target.encode()) for example in examples)
+    return Evaluation(
+        total / count, total / math.log(2) / written, count, nats.tolist(), tokens.tolist()
+    )
+
+
+def classify(
+    model: nn.Module, tokenizer, examples: Sequence[Row | Example], labels: Sequence[str]
+) -> list[str]:
+    """For each source the label that the model finds likeliest as the whole target (with eos)."""
+    if len(set(labels)) < 2:
+        raise ValueError(f"labels must name at least two different ones, not {list(labels)}.")
+    if not examples:
+        raise ValueError("examples is empty: there is nothing to classify.")
+    rows = [Row(e.source, label, i) for i, e in enumerate(examples, 1) for label in labels]
+    nats = evaluate(model, encode(rows, tokenizer), pad_id=tokenizer.pad_token_id, batch_size=64)
+    scores = torch.tensor(nats.per_example).view(len(examples), len(labels))  # (examples, labels)
+    return [labels[i] for i in scores.argmin(dim=1).tolist()]
+
+
+def accuracy(
+    model: nn.Module, tokenizer, examples: Sequence[Row | Example], labels: Sequence[str]
+) -> float:
+    """The share (0 to 1) of examples whose target is the likeliest of the labels."""
+    for example in examples:
+        if example.target not in labels:
+            raise ValueError(f"labels {list(labels)} lack the target {example.target!r}.")
+    guesses = classify(model, tokenizer, examples, labels)
+    return sum(g == e.target for g, e in zip(guesses, examples, strict=True)) / len(examples)
+
+
+def forgetting(before: Evaluation, after: Evaluation) -> float:
+    """How much worse, in nats a token, the old work has become; negative: better.
+
+    Both must score the same tokens, e.g. the held-out stories.
+    """
+    if before.per_example_tokens != after.per_example_tokens:
+        raise ValueError(
+            f"before scores {before.tokens} tokens, after {after.tokens}: not the same examples."
+        )
+    return after.nats_per_token - before.nats_per_token

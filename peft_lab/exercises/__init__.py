@@ -1,0 +1,28 @@
+"""Checkers of the exercises, 00a to 04c: each shows the target beside yours and names the mistake.
+
+``answer = check_01a(answer)`` prints, never raises, and gives back the learner's answer when it is
+right, else the package's. The solutions lie in ``notebooks/solutions``.
+"""
+
+from .core import NOT_YET, RIGHT
+from .nb00 import check_00a, check_00b, check_00c
+from .nb01 import check_01a, check_01b, check_01c
+from .nb02 import check_02a, check_02b, check_02c
+from .nb03 import check_03a, check_03b, check_03c
+from .nb04 import check_04a, check_04b, check_04c
+
+CHECKS = {
+    check.number: check
+    for check in (
+        check_00a, check_00b, check_00c, check_01a, check_01b, check_01c, check_02a, check_02b, check_02c,
+        check_03a, check_03b, check_03c, check_04a, check_04b, check_04c,
+    )
+}  # fmt: skip
+
+__all__ = [
+    "CHECKS",
+    "NOT_YET",
+    "RIGHT",
+    "read_solutions",
+    *(f"check_{number}" for number in CHECKS),
+]

@@ -1,0 +1,298 @@
+"""Exercises of notebook 02: top blocks live, the bill of same-sized choices, the biases."""
+
+import collections
+import functools
+
+import torch
+from torch import nn
+
+from .core import NOTHING, Failure, Sheet, brief, copied, exercise, same
+
+# --- 02a ----------------------------------------------------------------------
+
+
+def top_blocks_live(model: nn.Module, k: int) -> int:
+    """Freeze all but the top k blocks of a Llama-like model; returns the number of trainable parameters."""
+    model.requires_grad_(False)
+    blocks = model.model.layers
+    for block in blocks[len(blocks) - k :]:
+        block.requires_grad_(True)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@functools.cache
+def _made() -> nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=40, hidden_size=8, intermediate_size=12, num_hidden_layers=4, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=32, tie_word_embeddings=True, attention_bias=True,
+        mlp_bias=True, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LlamaForCausalLM(config).eval()
+
+
+def _live(model: nn.Module) -> tuple[str, list[str]]:
+    """What is trainable, as one line of text and as names."""
+    names = [n for n, p in model.named_parameters() if p.requires_grad]
+    blocks = []
+    for i, block in enumerate(model.model.layers):
+        flags = {p.requires_grad for p in block.parameters()}
+        blocks.append("live" if flags == {True} else "-" if flags == {False} else "half")
+    rest = ["embedding"] * any("embed_tokens" in n or "lm_head" in n for n in names)
+    rest += ["final norm"] * any(n == "model.norm.weight" for n in names)
+    return f"{', '.join(blocks)}; besides: {', '.join(rest) or 'nothing'}", names
+
+
+def _told(model: nn.Module, value):
+    """One line: what is live, and the number that was returned."""
+    if value is NOTHING or isinstance(value, Failure):
+        return value
+    return f"{_live(model)[0]}; returned {brief(value)}"
+
+
+@exercise("02a", "top_blocks_live", top_blocks_live)
+def check_02a(sheet: Sheet, answer) -> None:
+    """``top_blocks_live(model, k) -> number of trainable parameters``, freezing the rest."""
+    results = {}
+    for k, start in ((2, True), (1, False), (0, True)):
+        target_model, model = copied(_made()), copied(_made())
+        target_model.requires_grad_(start), model.requires_grad_(start)
+        target = top_blocks_live(target_model, k)
+        value = sheet.attempt(answer, model, k)
+        results[k] = (value, target, _live(model), _live(target_model))
+        sheet.note(f"k = {k}, {'everything live' if start else 'everything frozen'} before")
+        shown = _told(model, value)
+        sheet.case("blocks 0 to 3", _told(target_model, target), shown)
+    value, target, (_, names), (_, wanted) = results[2]
+    if isinstance(value, Failure):
+        sheet.broken(value)
+    sheet.broken(NOTHING if value is NOTHING else True)
+    blocks = {int(n.split(".")[2]) for n in names if n.startswith("model.layers.")}
+    sheet.wrong(
+        "bottom",
+        "You woke the blocks next to the embeddings. Block 0 is the bottom, where the text comes "
+        "in; the top is at the "
+        "end of the list.",
+        blocks == {0, 1},
+    )
+    sheet.wrong(
+        "off by one",
+        f"k = 2 woke {len(blocks)} blocks. Count the ends of your slice.",
+        len(blocks) not in (0, 2, 4),
+    )
+    sheet.wrong(
+        "nothing frozen",
+        "Everything was live before, and all blocks still are. Freeze the whole model first, then "
+        "wake the top.",
+        len(blocks) == 4,
+    )
+    sheet.wrong(
+        "blocks frozen", "No block is live. After freezing, wake the top k again.", len(blocks) == 0
+    )
+    sheet.wrong(
+        "embedding",
+        "The embedding is still live. It is tied to the head (one tensor, two places), so it is "
+        "no part of the top "
+        "blocks: freeze it, and with it a large share of the parameters.",
+        any("embed_tokens" in n or "lm_head" in n for n in names),
+    )
+    sheet.wrong(
+        "final norm",
+        "The final norm is live. It is no part of a block.",
+        "model.norm.weight" in names,
+    )
+    woken = results[1]
+    sheet.broken(woken[0])
+    sheet.wrong(
+        "never woken",
+        "On a frozen model nothing wakes: set requires_grad to True for the top k blocks, do not "
+        "count on how the model came.",
+        woken[2][1] != woken[3][1],
+    )
+    zero = results[0]
+    if isinstance(zero[0], Failure):
+        sheet.broken(zero[0])
+    sheet.wrong(
+        "minus zero",
+        "k = 0 woke blocks. In Python blocks[-0:] is blocks[0:], which is all of them. "
+        "Count from the front: blocks[len(blocks) - k:].",
+        any(n.startswith("model.layers.") for n in zero[2][1]),
+    )
+    for got, _, _, _ in results.values():
+        sheet.broken(got)
+    both = sum(
+        p.numel() for n, p in _made().named_parameters(remove_duplicate=False) if n in wanted
+    )
+    sheet.wrong(
+        "count",
+        "The right parameters are live; the number returned is not theirs. Add up p.numel() over "
+        "those that require a "
+        "gradient.",
+        any(not same(g, t) for g, t, _, _ in results.values()) and both > 0,
+    )
+    sheet.finish(all(m == w for _, _, (_, m), (_, w) in results.values()))
+
+
+# --- 02b ----------------------------------------------------------------------
+
+CHOICES = {
+    "a": "The same: as many trainable parameters, as much work.",
+    "b": "The top two: the backward pass may stop below them.",
+    "c": "The bottom two: they are nearer to the input.",
+    "d": "The same for both passes: freezing spares the optimiser only.",
+}
+
+
+@exercise(
+    "02b",
+    "two blocks live: the top two, or the bottom two. Which step is cheaper?",
+    lambda **_: "b",
+    prediction=True,
+)
+def check_02b(sheet: Sheet, vote) -> None:
+    """``vote``: one of "a", "b", "c", "d"."""
+    for letter, text in CHOICES.items():
+        sheet.note(f"{letter}. {text}")
+    empty = vote is None or vote is ...
+    letter = str(vote).strip().lower().rstrip(".)")[:1] if not empty else ""
+    sheet.note(f"  yours   {'(no vote yet)' if empty else vote}")
+    sheet.broken(NOTHING if empty else True)
+    sheet.wrong("no choice", 'Say "a", "b", "c" or "d".', letter not in CHOICES)
+    sheet.wrong(
+        "equal",
+        "The count of parameters is the same, the way of the gradient is not. Which blocks must "
+        "it pass through to "
+        "reach the lowest live one? Look at the arrows on the wall of blocks.",
+        letter == "a",
+    )
+    sheet.wrong(
+        "bottom",
+        "The gradient comes from the loss, at the top. To reach the bottom blocks it must pass "
+        "through every block "
+        "above them, frozen or not.",
+        letter == "c",
+    )
+    sheet.wrong(
+        "optimiser only",
+        "The optimiser is spared equally in both. But below the lowest live block nothing needs a "
+        "gradient, so the "
+        "backward pass stops there and the activations are not even saved.",
+        letter == "d",
+    )
+    sheet.finish(
+        letter == "b",
+        "The gradient starts at the loss and goes no deeper than the lowest live block.",
+    )
+
+
+# --- 02c ----------------------------------------------------------------------
+
+
+def bitfit_names(model: nn.Module) -> list[str]:
+    """Names of all biases, norms' included. ValueError if there are none."""
+    names = [n for n, _ in model.named_parameters() if n.split(".")[-1] == "bias"]
+    if not names:
+        raise ValueError("model: it has no biases, so BitFit has nothing to train.")
+    return names
+
+
+class _Block(nn.Module):
+    """A block with biases in attention, feed-forward and norm, and one weight whose name only sounds like a bias."""
+
+    def __init__(self, bias: bool = True):
+        super().__init__()
+        self.norm = nn.LayerNorm(4, bias=bias)
+        self.attention = nn.ModuleDict(
+            {n: nn.Linear(4, 4, bias=bias) for n in ("q", "k", "v", "o")}
+        )
+        self.attention["position_bias"] = nn.Embedding(3, 4)
+        self.feed_forward = nn.ModuleDict(
+            {"up": nn.Linear(4, 8, bias=bias), "down": nn.Linear(8, 4, bias=bias)}
+        )
+
+
+@exercise("02c", "bitfit_names", bitfit_names)
+def check_02c(sheet: Sheet, answer) -> None:
+    """``bitfit_names(model) -> list of names``; ValueError on a model without biases."""
+    model, bare = _Block(), _Block(bias=False)
+    target = bitfit_names(model)
+    value = sheet.attempt(answer, model)
+    sizes = {n: p.numel() for n, p in model.named_parameters()}
+    sheet.case("a block with biases: tensors by part", _parts(target), _parts(value))
+    sheet.case("their parameters", sum(sizes[n] for n in target), _total(value, sizes))
+    none = sheet.attempt(answer, bare)
+    refused = isinstance(none, Failure) and isinstance(none.error, ValueError)
+    sheet.case("a block without biases", "ValueError", "ValueError" if refused else none)
+    sheet.broken(value)
+    try:
+        got = list(value)
+    except TypeError:
+        got = None
+    sheet.wrong(
+        "not names",
+        "A list of names was expected, as model.named_parameters() gives them.",
+        got is None,
+    )
+    sheet.wrong(
+        "not names",
+        "A list of names was expected, not of tensors: named_parameters() gives both.",
+        any(not isinstance(n, str) for n in got),
+    )
+    missing, extra = set(target) - set(got), set(got) - set(target)
+    sheet.wrong(
+        "weights of norms",
+        "The norms' weights are among them. They scale, they do not shift: BitFit trains biases "
+        "only.",
+        any(n.startswith("norm.weight") for n in extra),
+    )
+    sheet.wrong(
+        "sounds like bias",
+        "attention.position_bias.weight has bias in its name and is a table of weights. Ask for "
+        "names whose last part "
+        "is bias.",
+        any("position_bias" in n for n in extra),
+    )
+    sheet.wrong(
+        "attention only",
+        "Those are the attention's biases. The feed-forward layers and the norms have some too.",
+        bool(missing) and not extra and all(n.startswith("attention.") for n in got) and bool(got),
+    )
+    sheet.wrong(
+        "norms left out",
+        "The norm has a bias too, and it counts.",
+        missing == {"norm.bias"} and not extra,
+    )
+    sheet.wrong(
+        "weights",
+        "Weights are among them. BitFit trains biases only.",
+        any(n.endswith("weight") for n in extra),
+    )
+    if isinstance(none, Failure) and not refused:
+        sheet.broken(none)
+    sheet.wrong(
+        "silent",
+        "A model without biases gives an empty list, silently: training would run and change "
+        "nothing. Many Llama "
+        "models have none, so raise ValueError and say why.",
+        not refused,
+    )
+    sheet.finish(sorted(got) == sorted(target))
+
+
+def _parts(value):
+    """How many of the names lie in which part."""
+    if not isinstance(value, (list, tuple, set, dict)):
+        return value
+    parts = collections.Counter(
+        str(n).split(".")[0] if isinstance(n, str) else type(n).__name__ for n in value
+    )
+    return ", ".join(f"{part} {count}" for part, count in sorted(parts.items())) or "(empty)"
+
+
+def _total(value, sizes: dict):
+    if not isinstance(value, (list, tuple, set, dict)):
+        return value
+    return sum(sizes.get(n, 0) if isinstance(n, str) else 0 for n in value)

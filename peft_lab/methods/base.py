@@ -1,0 +1,365 @@
+"""The Method contract, and the ways of acting on a model, each with its undo."""
+
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Self
+
+import torch
+from torch import nn
+
+from ..anatomy import Anatomy, count
+from ..models import fingerprint
+from . import storage
+from .virtual import VirtualTokens, shut
+
+_roots = weakref.WeakKeyDictionary()  # decoder body -> weak reference to the method attached to it
+
+
+class Edits(ExitStack):
+    """Changes to one model. Each is made together with its undo; closing the stack undoes all."""
+
+    def __init__(self, anatomy: Anatomy):
+        super().__init__()
+        self.anatomy = anatomy
+        self._virtual: VirtualTokens | None = None
+        self._swapped: set[int] = set()
+
+    @property
+    def virtual(self) -> VirtualTokens:
+        """The one hook pair, installed when the first virtual tokens come."""
+        if self._virtual is None:
+            self._virtual = VirtualTokens(self.anatomy)
+            for handle in self._virtual.install():
+                self.callback(handle.remove)
+        return self._virtual
+
+    @property
+    def virtual_length(self) -> int:
+        """n, virtual tokens of all members; 0 without any."""
+        return self._virtual.length if self._virtual else 0
+
+    def prepend(self, fn: Callable, length: int) -> None:
+        """Put `length` vectors before the embeddings of the tokens.
+
+        Args:
+            fn: number of rows B -> embeddings (B, n, d).
+            length: n.
+        """
+        self._check_length(length)
+        self.virtual.prompts.append(fn)
+        self.virtual.prompt_length += length
+
+    def prefix(self, fn: Callable, length: int, layers: Iterable[int]) -> None:
+        """Let layers attend to `length` more keys and values.
+
+        Args:
+            fn: number of rows B -> {layer: (k, v)}, each (B, H_kv, n, head_dim), keys as they
+                are after rotation.
+            length: n.
+            layers: those in what `fn` gives. The others do not see these tokens.
+        """
+        layers = set(layers)
+        if not layers:
+            return  # tokens that no layer sees do not exist
+        self._check_length(length)
+        start = self.virtual.prefix_length
+        self.virtual.prefixes.append(fn)
+        self.virtual.prefix_length += length
+        for layer in set(range(self.anatomy.layers)) - layers:
+            hook = shut(slice(start, start + length), layer)
+            attention = self.anatomy.attention(layer)
+            self.callback(attention.register_forward_pre_hook(hook, with_kwargs=True).remove)
+
+    def swap(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        """Put `parameter` in the place of `module.name`, and wherever else that tensor is used
+        (an embedding tied to the head). A change of pointers: the base's tensor stays as it is.
+
+        Raises:
+            ValueError: another member has already put a parameter of its own there.
+        """
+        old = module._parameters[name]
+        if id(old) in self._swapped:
+            raise ValueError(
+                f"members: two of them train {name!r} of the same {type(module).__name__}; "
+                "each tensor of the base can be trained by one member only."
+            )
+        parameter.data = parameter.data.to(old.device)
+        self._swapped.add(id(parameter))
+        for place in self.anatomy.model.modules():
+            for key, found in place._parameters.items():
+                if found is old:
+                    place._parameters[key] = parameter
+                    self.callback(place._parameters.__setitem__, key, old)
+
+    def _check_length(self, length: int) -> None:
+        context = self.anatomy.context
+        if context is not None and self.virtual_length + length >= context:
+            raise ValueError(
+                f"length: {self.virtual_length + length} virtual tokens leave no room for any "
+                f"token, for the model's context is {context}; take fewer."
+            )
+
+
+class Method(nn.Module):
+    """A way of adapting a frozen model. It owns its tensors; it never holds the model as a part.
+
+    A method file says what to train (`build`), where it acts (`edit`), how many numbers that is
+    (`expected_parameters`) and what it takes to make another like it (`settings`).
+
+        with PromptTuning(20).attach(model) as method:   # or method.attach(model) ... detach()
+            fit(model, task, method)
+    """
+
+    _kinds: dict[str, type] = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        Method._kinds[cls.__name__] = cls
+
+    def __init__(self):
+        super().__init__()
+        self._edits: Edits | None = None  # holds the model; an ExitStack, so it is no submodule
+        self._base: str | None = None  # fingerprint of the base it was built on
+        self._built = False
+        self._saved: tuple[dict, int] | None = None  # tensors and count of a file, until attached
+
+    # what a method file says
+
+    def build(self, anatomy: Anatomy) -> None:
+        """Create the parameters: at least float32. Called once, with nothing attached."""
+        raise NotImplementedError
+
+    def edit(self, anatomy: Anatomy, edits: Edits) -> None:
+        """Act on the model, through the verbs of `edits` alone."""
+        raise NotImplementedError
+
+    def expected_parameters(self, config) -> int:
+        """The number of trained numbers on a model with this config, in closed form."""
+        raise NotImplementedError
+
+    def settings(self) -> dict:
+        """Arguments (JSON) with which the constructor makes an empty method of the same shape."""
+        raise NotImplementedError
+
+    # what all methods do
+
+    @property
+    def attached(self) -> bool:
+        return self._edits is not None
+
+    def attach(self, model: nn.Module, *, any_base: bool = False) -> Self:
+        """Freeze `model` and let it carry this method: model(...), model.generate(...).
+
+        Args:
+            any_base: also on another base than the one that the method was made on.
+
+        Returns:
+            The method itself, also a context manager that detaches.
+
+        Raises:
+            RuntimeError: this method, or another one on this model, is attached already.
+            ValueError: another base, or the method does not fit the model. Nothing is left behind.
+        """
+        if self.attached:
+            raise RuntimeError(f"{type(self).__name__} is attached already: detach() it first.")
+        anatomy = Anatomy(model)
+        root = _roots.get(anatomy.body, lambda: None)()
+        if root is not None:
+            raise RuntimeError(
+                f"model carries {type(root).__name__} already: detach() that first, or unite both "
+                "in Compose([...])."
+            )
+        parts = [part for part in self.modules() if isinstance(part, Method)]  # itself, members
+        for part in parts:
+            if not any_base:
+                part.check_base(model)
+        fresh = [(part, part._base, part._saved) for part in parts if not part._built]
+        edits = Edits(anatomy)
+        try:
+            self._prepare(anatomy)
+            for parameter in model.parameters():
+                edits.callback(parameter.requires_grad_, parameter.requires_grad)
+                parameter.requires_grad_(False)
+            self.to(anatomy.embedding.weight.device)
+            self.edit(anatomy, edits)
+        except BaseException:
+            edits.close()
+            for part, base, saved in fresh:  # as new: it may be attached elsewhere
+                part._built, part._base, part._saved = False, base, saved
+            raise
+        _roots[anatomy.body] = weakref.ref(self)
+        edits.callback(_roots.pop, anatomy.body, None)
+        self._edits = edits
+        return self
+
+    def detach(self) -> None:
+        """Leave the model as it was found, bit by bit. The method keeps what it has learned."""
+        if self._edits is not None:
+            edits, self._edits = self._edits, None
+            edits.close()
+
+    def __enter__(self) -> Self:
+        if not self.attached:
+            raise RuntimeError("nothing is attached: write `with method.attach(model):`.")
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.detach()
+
+    def check_base(self, model: nn.Module) -> None:
+        """Raise a ValueError if this method was made on another base than `model`."""
+        base = _fingerprint(model)
+        if None not in (base, self._base) and base != self._base:
+            raise ValueError(
+                f"model has fingerprint {base}, but this {type(self).__name__} was made on "
+                f"{self._base}: load that base, or say attach(model, any_base=True)."
+            )
+
+    def _prepare(self, anatomy: Anatomy) -> None:
+        """Build on first use, and take over what was loaded."""
+        if self._built:
+            return
+        self.build(anatomy)
+        if self._saved is not None:
+            try:
+                self.load_state_dict(self._saved[0])
+            except RuntimeError as error:
+                raise ValueError(f"what was saved does not fit this model: {error}") from error
+        self._built, self._saved = True, None
+        self._base = self._base or _fingerprint(anatomy.model)
+
+    def num_parameters(self) -> int:
+        """Numbers that are trained.
+
+        Raises:
+            RuntimeError: before the first attach; `expected_parameters(config)` tells beforehand.
+        """
+        if self._saved is not None:
+            return self._saved[1]
+        if not self._built:
+            raise RuntimeError(
+                f"{type(self).__name__} has no parameters before attach(model); "
+                "expected_parameters(model.config) tells their number beforehand."
+            )
+        return count(self)
+
+    def virtual_length(self, model: nn.Module) -> int:
+        """How many virtual tokens `model` sees by this method.
+
+        Raises:
+            ValueError: the method is not attached to `model`.
+        """
+        if not self.attached or self._edits.anatomy.model is not model:
+            raise ValueError(f"method: {type(self).__name__} is not attached to this model.")
+        return self._edits.virtual_length
+
+    def merge(self) -> None:
+        """Put the change into the model's own weights, where the mathematics allows it."""
+        raise RuntimeError(
+            f"{type(self).__name__} cannot be merged: virtual tokens are inputs, and no weight of "
+            "the model could hold them. Keep it attached, or save() it."
+        )
+
+    def unmerge(self) -> None:
+        """Take the change out of the weights again, bit by bit."""
+        raise RuntimeError(f"{type(self).__name__} cannot be merged, so there is nothing to undo.")
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write method.safetensors and method.json into `folder`."""
+        record = {
+            "method": type(self).__name__,
+            "settings": self.settings(),
+            "base": self._base,
+            "parameters": self.num_parameters(),
+        }
+        storage.write(folder, record, self._saved[0] if self._saved else self.state_dict())
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> Self:
+        """The method in `folder`, to be attached to the base it was trained on; it can be trained
+        further.
+
+        Raises:
+            FileNotFoundError: there is no saved method there.
+            ValueError: the files are damaged, or were written by something else.
+            TypeError: it is another method than the class it is loaded with.
+        """
+        record, tensors = storage.read(folder)
+        kind = Method._kinds.get(record["method"])
+        if kind is None or not issubclass(kind, cls):
+            raise TypeError(f"{folder} holds {record['method']}, not {cls.__name__}.")
+        method = kind.from_settings(record["settings"])
+        method._base, method._saved = record["base"], (tensors, record["parameters"])
+        return method
+
+    @classmethod
+    def from_settings(cls, settings: dict) -> Self:
+        """An empty method of the shape that `settings()` tells."""
+        return cls(**settings)
+
+    def trainable_summary(self) -> str:
+        """One line: how many numbers are trained, and which share of the model's that is."""
+        if not self._built and self._saved is None:
+            return "parameters are made by attach(model)"
+        text = f"{self.num_parameters():,} trainable parameters"
+        if self.attached:
+            total = count(self._edits.anatomy.model)
+            text += f", {self.num_parameters() / total:.3%} of the model's {total:,}"
+        return text
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{k}={v!r}" for k, v in self.settings().items() if v is not None)
+        where = "detached"
+        if self.attached:
+            where = f"attached to {type(self._edits.anatomy.model).__name__}"
+        return f"{type(self).__name__}({told}): {self.trainable_summary()}; {where}"
+
+
+class Adapted(nn.Module):
+    """A model and the method attached to it as one module: what DDP or FSDP wrap, since the
+    method's parameters are not in the model.
+
+    Args:
+        model: the base.
+        method: attached to it (if not, it is attached now).
+    """
+
+    def __init__(self, model: nn.Module, method: Method):
+        super().__init__()
+        if not method.attached:
+            method.attach(model)
+        elif method._edits.anatomy.model is not model:
+            raise ValueError("method is attached to another model than the one given.")
+        self.model, self.method = model, method
+
+    def forward(self, *args, **kwargs):
+        return self.model(*args, **kwargs)
+
+    def generate(self, *args, **kwargs):
+        return self.model.generate(*args, **kwargs)
+
+
+def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
+    """Half precision is too coarse to train in; the float64 of tests is kept."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def check_count(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
+    return value
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers from `seed` (on the CPU, the same everywhere); the global state is kept."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _fingerprint(model: nn.Module) -> str | None:
+    """None for a model without numbers (on the meta device)."""
+    return None if model.get_input_embeddings().weight.is_meta else fingerprint(model)

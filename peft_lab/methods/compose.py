@@ -1,0 +1,73 @@
+"""Compose: several methods at once, "this and that"."""
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from ..anatomy import Anatomy
+from .base import Edits, Method
+
+
+class Compose(Method):
+    """All members act together, on one model, through one pair of hooks.
+
+    Virtual tokens stand in the order of the members, all prefixes before all prompts: attention
+    sees [prefixes | prompts | text].
+
+        Compose([PromptTuning(20), LayerFreezing.top(1)]).attach(model)
+
+    Args:
+        members: methods, trained or new, none of them attached.
+
+    Raises:
+        TypeError: a member is no method.
+        ValueError: no members; one given twice; a Compose among them; two members that train the
+            same tensor of the base (on attach).
+        RuntimeError: a member is attached by itself.
+    """
+
+    def __init__(self, members: Iterable[Method]):
+        super().__init__()
+        members = list(members)
+        if not members:
+            raise ValueError("members is empty: give at least one method.")
+        for member in members:
+            if not isinstance(member, Method):
+                raise TypeError(f"members must be methods, not {type(member).__name__}.")
+            if isinstance(member, Compose):
+                raise ValueError("members: a Compose cannot be a member; give its members instead.")
+        if len({id(member) for member in members}) < len(members):
+            raise ValueError("members: one and the same method is given twice; make two of them.")
+        self.members = nn.ModuleList(members)
+
+    def _prepare(self, anatomy: Anatomy) -> None:
+        for member in self.members:
+            if member.attached:
+                raise RuntimeError(f"members: {member!r}; detach() it first.")
+            member._prepare(anatomy)
+        super()._prepare(anatomy)
+
+    def build(self, anatomy: Anatomy) -> None:
+        """Nothing beyond the members, which are built already."""
+
+    def edit(self, anatomy: Anatomy, edits: Edits) -> None:
+        for member in self.members:
+            member.edit(anatomy, edits)
+
+    def expected_parameters(self, config) -> int:
+        return sum(member.expected_parameters(config) for member in self.members)
+
+    def settings(self) -> dict:
+        told = [{"method": type(m).__name__, "settings": m.settings()} for m in self.members]
+        return {"members": told}
+
+    @classmethod
+    def from_settings(cls, settings: dict) -> "Compose":
+        return cls(
+            Method._kinds[member["method"]].from_settings(member["settings"])
+            for member in settings["members"]
+        )
+
+    def __repr__(self) -> str:
+        inside = "".join(f"\n  {member!r}" for member in self.members)
+        return f"Compose: {self.trainable_summary()}{inside}"

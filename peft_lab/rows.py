@@ -1,0 +1,92 @@
+"""Rows of text from a file of one's own. What is wrong is named by file and line."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a task file: write `target`, given `source` (which may be empty)."""
+
+    source: str
+    target: str
+    line: int
+
+
+def read_rows(file: str | Path) -> list[Row]:
+    """The rows of a .jsonl, .csv or .txt file; errors name file:line."""
+    file = Path(file)
+    readers = {".jsonl": _jsonl_records, ".csv": _csv_records, ".txt": _txt_records}
+    if file.suffix.lower() not in readers:
+        raise ValueError(f"cannot read {file}: use a .jsonl, .csv or .txt file.")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")  # -sig: Windows editors write a mark
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{file}:{line}: not UTF-8; save the file as UTF-8.") from error
+    rows = [
+        _row(record, line, f"{file}:{line}")
+        for line, record in readers[file.suffix.lower()](text, file)
+    ]
+    if not rows:
+        raise ValueError(f"{file} is empty: it has no row.")
+    return rows
+
+
+def _row(record: object, line: int, where: str) -> Row:
+    if not isinstance(record, dict):
+        raise ValueError(f'{where}: not an object; write {{"source": ..., "target": ...}}.')
+    key = "text" if "text" in record else "target"
+    source, target = record.get("source", ""), record.get(key)
+    if target is None:
+        raise ValueError(
+            f'{where}: no "target" (and no "text"); it has {sorted(map(str, record))}.'
+        )
+    for name, value in (("source", source), (key, target)):
+        if not isinstance(value, str):
+            raise ValueError(f'{where}: "{name}" must be a text, not {value!r}.')
+    if not target.strip():
+        raise ValueError(f'{where}: "{key}" is empty; there is nothing to learn from this row.')
+    return Row(source, target, line)
+
+
+def _jsonl_records(text: str, file: Path) -> Iterator[tuple[int, object]]:
+    for line, raw in enumerate(text.split("\n"), 1):
+        if not raw.strip():
+            continue
+        try:
+            yield line, json.loads(raw)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{file}:{line}: not JSON ({error.msg}, column {error.colno})."
+            ) from error
+
+
+def _csv_records(text: str, file: Path) -> Iterator[tuple[int, object]]:
+    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    line = 2
+    try:
+        for record in reader:
+            if None in record or None in record.values():
+                raise ValueError(
+                    f"{file}:{line}: the header has {len(reader.fieldnames)} columns, this row not."
+                )
+            yield line, record
+            line = reader.line_num + 1  # a quoted cell may span lines
+    except csv.Error as error:
+        raise ValueError(f"{file}:{line}: not CSV ({error}).") from error
+
+
+def _txt_records(text: str, file: Path) -> Iterator[tuple[int, object]]:
+    lines = text.splitlines()
+    one_a_line = all(line.strip() for line in lines)
+    block: list[str] = []
+    for number, line in enumerate([*lines, ""], 1):
+        if block and (one_a_line or not line.strip()):
+            yield number - len(block), {"text": "\n".join(block)}
+            block = []
+        if line.strip():
+            block.append(line.rstrip())

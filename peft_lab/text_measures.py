@@ -1,0 +1,99 @@
+"""What a text is like: copied or not, its form, its facts. And what one gets without a model."""
+
+import math
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from .rows import Row
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words; apostrophes inside a word belong to it."""
+    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
+
+
+def longest_copied_run(text: str, corpus: Sequence[str]) -> tuple[int, str]:
+    """The longest run of words of `text` that stands in one text of the corpus.
+
+    Case and punctuation do not count. Returns (number of words, the run).
+    """
+    places = defaultdict(list)  # word -> where the corpus has it
+    for number, document in enumerate(corpus):
+        for position, word in enumerate(words(document)):
+            places[word].append((number, position))
+    own = words(text)
+    best_end, best, ending_before = 0, 0, {}
+    for end, word in enumerate(own, 1):
+        # a run that ends here extends the one that ended one word before, in text and corpus
+        ending_here = {(n, p): ending_before.get((n, p - 1), 0) + 1 for n, p in places[word]}
+        longest = max(ending_here.values(), default=0)
+        if longest > best:
+            best_end, best = end, longest
+        ending_before = ending_here
+    return best, " ".join(own[best_end - best : best_end])
+
+
+def form_of_poem(text: str) -> dict:
+    """The form of a poem: lines, syllables of each line, rhyme scheme, share of rhyming lines.
+
+    `rhyme` is the share (0 to 1) of lines whose last word rhymes with that of another line. Its
+    chance level is that of `shuffled_lines`. Rhyme and syllables follow spelling: see `verse`.
+    """
+    from .verse import rhymes, syllables
+
+    lines = [words(line) for line in text.strip().splitlines()]
+    lines = [line for line in lines if line]
+    last = [line[-1] for line in lines]
+    scheme: list[str] = []
+    for i, word in enumerate(last):
+        partner = next((j for j in range(i) if rhymes(last[j], word)), None)
+        scheme.append(scheme[partner] if partner is not None else chr(ord("A") + len(set(scheme))))
+    paired = [letter for letter in scheme if scheme.count(letter) > 1]
+    return {
+        "lines": len(lines),
+        "syllables": [sum(map(syllables, line)) for line in lines],
+        "scheme": "".join(scheme),
+        "rhyme": len(paired) / len(lines) if lines else 0.0,
+    }
+
+
+def shuffled_lines(poems: Sequence[str], seed: int = 0) -> list[str]:
+    """Poems of the same lengths from all their lines in random order: rhyme by chance."""
+    lines = [line for poem in poems for line in poem.strip().splitlines()]
+    random.Random(seed).shuffle(lines)
+    rest = iter(lines)
+    return ["\n".join(next(rest) for _ in poem.strip().splitlines()) for poem in poems]
+
+
+def slot_recall(text: str, source: str) -> float:
+    """The share (0 to 1) of the values in "name: Tom | place: mill" that the text mentions."""
+    slots = [slot.partition(":")[2].strip() for slot in source.split("|")]
+    if not all(slots):
+        raise ValueError(f'source must read "name: value | name: value", not {source!r}.')
+    written = " ".join(words(text))
+    return sum(f" {' '.join(words(slot))} " in f" {written} " for slot in slots) / len(slots)
+
+
+def majority_baseline(train: Iterable[Row], test: Sequence[Row]) -> float:
+    """Accuracy of always guessing the commonest target of the training rows."""
+    guess = Counter(row.target for row in train).most_common(1)[0][0]
+    return sum(row.target == guess for row in test) / len(test)
+
+
+def bag_of_words_baseline(train: Sequence[Row], test: Sequence[Row]) -> float:
+    """Accuracy of naive Bayes over the words of the source, with one added to each count."""
+    counts: dict[str, Counter] = defaultdict(Counter)
+    for row in train:
+        counts[row.target].update(words(row.source))
+    priors = Counter(row.target for row in train)
+    vocabulary = len(set().union(*counts.values()))
+
+    def score(label: str, source: str) -> float:
+        total = counts[label].total() + vocabulary
+        log_words = sum(math.log((counts[label][word] + 1) / total) for word in words(source))
+        return math.log(priors[label] / len(train)) + log_words
+
+    guesses = [max(sorted(counts), key=lambda label: score(label, row.source)) for row in test]
+    return sum(g == row.target for g, row in zip(guesses, test, strict=True)) / len(test)
