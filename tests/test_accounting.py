@@ -1,0 +1,141 @@
+import pytest
+import torch
+from tiny import tiny
+from toy import toy_model
+
+from peft_lab.accounting import (
+    count,
+    count_parameters,
+    format_bytes,
+    memory,
+    predicted_activation_bytes,
+    saved_activation_bytes,
+)
+from peft_lab.evaluation import scored_nll
+from peft_lab.methods import BitFit, FullFineTuning, LayerFreezing, PrefixTuning, PromptTuning
+
+METHODS = {
+    "full": FullFineTuning,
+    "top": lambda: LayerFreezing.top(1),
+    "middle": lambda: LayerFreezing.middle(1),
+    "bottom": lambda: LayerFreezing.bottom(2),
+    "bitfit": BitFit,
+}
+
+
+def make_batch(rows=4, length=24, padded=False):
+    ids = torch.randint(3, 90, (rows, length), generator=torch.Generator().manual_seed(0))
+    labels, mask = ids.clone(), torch.ones_like(ids)
+    labels[:, :9] = -100
+    if padded:
+        mask[0, -5:], labels[0, -5:] = 0, -100
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("padded", [False, True], ids=["unpadded", "padded"])
+@pytest.mark.parametrize("kv_heads", [4, 2])
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_the_memory_of_a_step_is_predicted_to_the_byte(name, padded, kv_heads, tied):
+    model = toy_model(num_key_value_heads=kv_heads, tie_word_embeddings=tied)
+    with METHODS[name]().attach(model) as method:
+        found = memory(model, method, make_batch(padded=padded))
+    assert found.predicted == found.measured
+    assert found.measured.activations > 0
+
+
+def test_adamw_takes_16_bytes_a_parameter_and_a_counter_a_tensor():
+    model = toy_model()
+    found = memory(model, model, make_batch()).measured
+    parameters, tensors = count_parameters(model), len(list(model.parameters()))
+    assert found.weights == found.gradients == 4 * parameters
+    assert found.optimizer == 8 * parameters + 4 * tensors
+    assert found.total == 16 * parameters + 4 * tensors + found.activations
+    assert memory(model, model, make_batch(), optimizer="sgd").measured.optimizer == 0
+
+
+@pytest.mark.parametrize("kind", [PromptTuning, PrefixTuning])
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_methods_with_tensors_of_their_own_are_counted_too(name, kind):
+    model, method = tiny(name, dtype=torch.float32), kind(3)
+    base = count_parameters(model)
+    with method.attach(model):
+        found, own = memory(model, method, make_batch()), method.num_parameters()
+    for side in (found.predicted, found.measured):
+        assert side.weights == 4 * (base + own) and side.gradients == 4 * own
+        assert side.optimizer == 8 * own + 4 * len(list(method.parameters()))
+    assert found.predicted.activations is None and found.predicted.total is None
+    assert found.measured.activations > 0
+
+
+def test_measuring_changes_nothing():
+    model = tiny("gpt2", dtype=torch.float32)  # with dropout: it draws random numbers
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7.0)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    state = torch.get_rng_state()
+    memory(model, model, make_batch())
+    assert torch.equal(state, torch.get_rng_state()) and not model.training
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) and (parameter.grad == 7).all()
+
+
+def test_a_storage_counts_once_and_parameters_not_at_all():
+    weight = torch.nn.Linear(10, 10, bias=False)
+    x = torch.randn(5, 10, requires_grad=True)
+
+    def forward():
+        y = weight(x)  # saves x and the weight
+        return (y.T * y.T.reshape(10, 5)).sum() + (y**2).sum() + x.exp().sum()
+
+    # x, y, and exp's result, each once; the weight not
+    assert saved_activation_bytes(forward, weight) == 3 * 5 * 10 * 4
+    assert saved_activation_bytes(forward) == 3 * 5 * 10 * 4 + 10 * 10 * 4
+
+
+def test_addresses_used_again_do_not_hide_anything():
+    x = torch.randn(1000, requires_grad=True)
+
+    def forward():
+        for _ in range(5):
+            x.exp()  # its result is freed at once, and the next may get its address
+        return x.sin()
+
+    assert saved_activation_bytes(forward) == 6 * 4000
+
+
+def test_the_closed_form_says_where_it_does_not_hold():
+    batch = make_batch()
+    assert predicted_activation_bytes(tiny("gpt2", dtype=torch.float32), batch) is None
+    assert predicted_activation_bytes(tiny("llama", dtype=torch.float64), batch) is None
+    eager = tiny("llama", dtype=torch.float32, attn_implementation="eager")
+    assert predicted_activation_bytes(eager, batch) is None
+    dropping = tiny("llama", dtype=torch.float32, attention_dropout=0.1)
+    assert predicted_activation_bytes(dropping, batch) is None
+    frozen = toy_model().requires_grad_(False)  # the logits alone are not kept for anything
+    nothing = saved_activation_bytes(lambda: scored_nll(frozen, batch), frozen)
+    assert nothing == 0 == predicted_activation_bytes(frozen, batch)
+
+
+def test_count_puts_the_closed_form_beside_the_count():
+    model, method = tiny("llama"), PromptTuning(5)
+    with pytest.raises(ValueError, match="not attached"):
+        count(method)
+    with method.attach(model):
+        assert count(method) == count(method, model)
+        assert count(method).predicted == count(method).measured == 5 * 32
+
+
+def test_count_parameters_counts_tied_ones_once():
+    tied, untied = toy_model(), toy_model(tie_word_embeddings=False)
+    assert count_parameters(untied) - count_parameters(tied) == untied.lm_head.weight.numel()
+    tied.requires_grad_(False).lm_head.weight.requires_grad_(True)
+    assert count_parameters(tied, trainable=True) == tied.lm_head.weight.numel()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (30_000, "29.3 KiB"), (5 << 20, "5.0 MiB"), (3 << 30, "3.0 GiB")],
+)
+def test_format_bytes(count, text):
+    assert format_bytes(count) == text

@@ -1,0 +1,447 @@
+"""What every method promises, on every architecture."""
+
+import copy
+import json
+
+import pytest
+import torch
+from tiny import ARCHITECTURES, CONTEXT, D, L, fill, nll, tiny, tokens
+
+from peft_lab.anatomy import Anatomy, count
+from peft_lab.methods import (
+    Adapted,
+    BitFit,
+    Compose,
+    FullFineTuning,
+    LayerFreezing,
+    Method,
+    PrefixTuning,
+    PromptTuning,
+    PTuning,
+)
+
+METHODS = {
+    "full": FullFineTuning,
+    "freezing": lambda: LayerFreezing.middle(2),
+    "bitfit": BitFit,
+    "prompt": lambda: PromptTuning(5),
+    "prefix": lambda: PrefixTuning(5),
+    "prefix_mlp": lambda: PrefixTuning(5, mlp=6),
+    "prefix_layers": lambda: PrefixTuning(5, layers=(0, 2), trainable=(2,)),
+    "prefix_prompt": lambda: PrefixTuning(5, init=PromptTuning(5)),
+    "p_tuning": lambda: PTuning(5, hidden=6),
+    "p_tuning_lstm": lambda: PTuning(5, hidden=6, encoder="lstm"),
+    "compose": lambda: Compose(
+        [PromptTuning(3), PrefixTuning(2, layers=(1,)), LayerFreezing.top(1), PTuning(1, hidden=4)]
+    ),
+}
+IDENTITY = ("full", "freezing", "bitfit")
+VIRTUAL = [name for name in METHODS if name not in IDENTITY]
+
+GENERATE = ("prompt", "prefix", "prefix_layers", "compose")  # P-tuning enters as a prompt does
+
+every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+every_method = pytest.mark.parametrize("name", METHODS)
+every_virtual = pytest.mark.parametrize("name", VIRTUAL)
+
+
+def fill_virtual(method: Method) -> None:
+    """Random numbers, but weights of the model's own stay what they are, near enough."""
+    members = method.members if isinstance(method, Compose) else [method]
+    for i, member in enumerate(members):
+        fill(member, seed=i, scale=0.02 if isinstance(member, FullFineTuning) else 0.3)
+
+
+def picture(model: torch.nn.Module) -> dict:
+    """All that a method could leave behind on a model."""
+    return {
+        "objects": {n: id(p) for n, p in model.named_parameters(remove_duplicate=False)},
+        "values": {n: t.clone() for n, t in model.state_dict().items()},
+        "frozen": {n: p.requires_grad for n, p in model.named_parameters()},
+        "hooks": sum(len(m._forward_pre_hooks) + len(m._forward_hooks) for m in model.modules()),
+        "modules": [n for n, _ in model.named_modules()],
+    }
+
+
+def same(a: dict, b: dict) -> bool:
+    values = a["values"].keys() == b["values"].keys() and all(
+        torch.equal(t, b["values"][n]) for n, t in a["values"].items()
+    )
+    return values and all(a[key] == b[key] for key in a if key != "values")
+
+
+@every_architecture
+@every_method
+def test_the_base_is_bitwise_untouched_during_and_after(name, architecture):
+    model, ids = tiny(architecture), tokens()
+    model.get_input_embeddings().weight.requires_grad_(False)  # a mixture must come back as it was
+    before, logits = picture(model), model(ids).logits
+    originals = dict(model.named_parameters())
+    method = METHODS[name]()
+    with method.attach(model):
+        fill_virtual(method)
+        optimizer = torch.optim.AdamW(method.parameters(), lr=0.1)
+        nll(model, ids).backward()
+        optimizer.step()
+        assert not torch.equal(model(ids).logits, logits)
+        for key, tensor in originals.items():  # the base's own objects, also while we train
+            assert torch.equal(tensor, before["values"][key]) and tensor.grad is None
+            assert not tensor.requires_grad
+        assert not set(map(id, method.parameters())) & set(map(id, originals.values()))
+    assert same(before, picture(model))
+    assert torch.equal(model(ids).logits, logits)
+
+
+@every_architecture
+@every_method
+def test_at_the_start_the_identity_or_shown_not_to_be(name, architecture):
+    model, ids = tiny(architecture), tokens()
+    logits = model(ids).logits
+    with METHODS[name]().attach(model):
+        if name in IDENTITY:
+            assert torch.equal(model(ids).logits, logits)
+        else:
+            assert (model(ids).logits - logits).abs().max() > 1e-2
+
+
+@every_architecture
+@every_method
+def test_only_declared_tensors_get_gradients_and_each_does(name, architecture):
+    model = tiny(architecture)
+    ids = torch.arange(97).view(1, -1)[:, : CONTEXT - 6]
+    with METHODS[name]().attach(model) as method:
+        fill_virtual(method)
+        nll(model, ids).backward()
+        declared = {id(p) for p in method.parameters()}
+        for p in model.parameters():
+            assert p.requires_grad == (id(p) in declared)
+            assert p.grad is None or id(p) in declared
+        for key, p in method.named_parameters():
+            if "k_proj/bias" in key and architecture == "opt":
+                assert p.grad.abs().max() < 1e-12, key
+            else:
+                assert p.grad is not None and p.grad.abs().max() > 1e-6, key
+            if "embeddings" in key or "prefix" in key:
+                assert (p.grad != 0).all(), key
+
+
+def test_key_biases_get_no_gradient_without_rotary_positions():
+    """They add the same number to all scores of a query, and the softmax ignores it."""
+    grads = {}
+    for architecture in ARCHITECTURES:
+        model = tiny(architecture)
+        with BitFit().attach(model):
+            fill(BitFit().attach(tiny(architecture)))
+            nll(model, tokens(2, 20)).backward()
+            linears = Anatomy(model).projections(1)
+            if architecture == "gpt2":
+                q, k, v = linears["qkv"].bias.grad.split(D)
+            elif architecture == "neox":  # (heads, 3, head_dim)
+                q, k, v = linears["qkv"].bias.grad.view(-1, 3, 8).unbind(1)
+            else:
+                q, k, v = (linears[role].bias.grad for role in "qkv")
+            grads[architecture] = k.abs().max()
+            assert min(q.abs().max(), v.abs().max()) > 1e-4
+    assert max(grads["gpt2"], grads["opt"]) < 1e-14
+    assert min(grads["llama"], grads["neox"]) > 1e-4
+
+
+@every_architecture
+@every_method
+def test_counts_equal_the_closed_form(name, architecture):
+    untied = {"tie_word_embeddings": architecture in ("gpt2", "opt")}
+    model, method = tiny(architecture, **untied), METHODS[name]()
+    expected = method.expected_parameters(model.config)
+    with method.attach(model):
+        assert method.num_parameters() == expected == count(method) > 0
+        assert f"{expected:,} trainable" in repr(method)
+        assert f"{expected / count(model):.3%}" in method.trainable_summary()
+    optimised = sum(p.numel() for p in method.parameters() if p.requires_grad)
+    assert optimised == expected == method.num_parameters()
+
+
+@every_architecture
+@every_virtual
+def test_soft_tokens_never_show(name, architecture):
+    model, ids = tiny(architecture, attn_implementation="eager"), tokens()
+    with METHODS[name]().attach(model) as method:
+        out = model(ids, labels=ids, output_hidden_states=True, output_attentions=True)
+        assert out.logits.shape == (2, 7, 97)
+        assert {h.shape for h in out.hidden_states} == {(2, 7, D)}
+        n = method.virtual_length(model)
+        assert {a.shape for a in out.attentions} == {(2, 4, 7, n + 7)}
+        assert abs(out.loss - nll(model, ids)) < 1e-5  # the same T-1 targets
+        assert model(ids, logits_to_keep=1).logits.shape == (2, 1, 97)
+        assert model(ids, use_cache=False).past_key_values is None
+        assert model(ids, return_dict=False)[0].shape == (2, 7, 97)
+        head = model.get_output_embeddings()
+        assert torch.equal(head(out.hidden_states[-1]), out.logits)
+
+
+def padded(rows: list[torch.Tensor], side: str) -> tuple[torch.Tensor, torch.Tensor]:
+    T = max(len(row) for row in rows)
+    ids, mask = torch.full((len(rows), T), 2), torch.zeros(len(rows), T, dtype=torch.long)
+    for i, row in enumerate(rows):
+        place = slice(T - len(row), None) if side == "left" else slice(0, len(row))
+        ids[i, place], mask[i, place] = row, 1
+    return ids, mask
+
+
+ROWS = [tokens(1, 7, seed=1)[0], tokens(1, 4, seed=2)[0], tokens(1, 1, seed=3)[0]]
+
+
+@every_architecture
+@every_virtual
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_padded_row_equals_the_row_alone(name, architecture, side):
+    model = tiny(architecture)
+    ids, mask = padded(ROWS, side)
+    with METHODS[name]().attach(model) as method, torch.no_grad():
+        fill_virtual(method)
+        logits = model(ids, attention_mask=mask).logits
+        for i, row in enumerate(ROWS):
+            alone = model(row[None]).logits[0]
+            # rotary angles are float32 inside transformers; the rest is float64
+            assert (logits[i][mask[i].bool()] - alone).abs().max() < 1e-10
+
+
+def naive(model, ids: torch.Tensor, steps: int, pick) -> torch.Tensor:
+    """Generation as one would write it down: everything again for each token."""
+    for _ in range(steps):
+        ids = torch.cat([ids, pick(model(ids, use_cache=False).logits[:, -1])], 1)
+    return ids
+
+
+MODES = {
+    "greedy": {"do_sample": False},
+    "beams": {"do_sample": False, "num_beams": 3},
+    "sampling": {"do_sample": True, "top_k": 0},
+}
+
+
+@every_architecture
+@pytest.mark.parametrize("name", GENERATE)
+@pytest.mark.parametrize("mode", MODES)
+def test_generation_equals_naive_recomputation(name, architecture, mode):
+    model = tiny(architecture)
+    fixed = {"max_new_tokens": 5, "min_new_tokens": 5, **MODES[mode]}
+    steps = fixed["max_new_tokens"]
+    ids, mask = padded(ROWS[:2], "left")
+
+    def generate(ids, **options):
+        torch.manual_seed(0)
+        return model.generate(ids, **fixed, **options)
+
+    def alone(row):
+        if mode == "greedy":
+            return naive(model, row[None], steps, lambda x: allowed(x).argmax(-1, keepdim=True))
+        if mode == "sampling":
+            torch.manual_seed(0)
+            draw = lambda x: torch.multinomial(allowed(x).softmax(-1), 1)  # noqa: E731
+            return naive(model, row[None], steps, draw)
+        return generate(row[None], use_cache=False)
+
+    def allowed(scores):  # generate() lets no text end before min_new_tokens
+        return scores.index_fill(1, torch.tensor([model.config.eos_token_id]), -torch.inf)
+
+    with METHODS[name]().attach(model) as method, torch.no_grad():
+        fill_virtual(method)
+        together = generate(ids, attention_mask=mask)
+        assert torch.equal(together, generate(ids, attention_mask=mask, use_cache=False))
+        first = generate(ROWS[0][None])
+        assert torch.equal(first, alone(ROWS[0]))
+        if mode != "sampling":  # the random numbers of a batch are not those of its rows
+            for i, row in enumerate(ROWS[:2]):
+                assert torch.equal(together[i, -steps:], alone(row)[0, -steps:])
+
+
+@every_architecture
+@every_method
+def test_saved_and_loaded_it_says_the_same_and_refuses_another_base(name, architecture, tmp_path):
+    model, ids = tiny(architecture), tokens()
+    with METHODS[name]().attach(model) as method:
+        fill_virtual(method)
+        logits = model(ids).logits
+        method.save(tmp_path)
+    again = Method.load(tmp_path)
+    assert type(again) is type(method) and again.num_parameters() == method.num_parameters()
+    other = tiny(architecture, seed=1)
+    before = picture(other)
+    with pytest.raises(ValueError, match="fingerprint"):
+        again.attach(other)
+    assert same(before, picture(other))
+    with again.attach(model):
+        assert torch.equal(model(ids).logits, logits)
+        nll(model, ids).backward()  # what was loaded can be trained on
+    again.detach()
+    again.save(tmp_path / "again")
+    Method.load(tmp_path / "again").attach(other, any_base=True).detach()
+    assert sorted(f.name for f in tmp_path.iterdir() if f.is_file()) == [
+        "method.json",
+        "method.safetensors",
+    ]
+    assert json.loads((tmp_path / "method.json").read_text())["base"] is not None
+
+
+@every_architecture
+@every_method
+def test_a_failed_attach_leaves_nothing_behind(name, architecture, monkeypatch):
+    model, method = tiny(architecture), METHODS[name]()
+    before = picture(model)
+    members = method.members if isinstance(method, Compose) else [method]
+    edit = type(members[-1]).edit
+
+    def fails(self, anatomy, edits):
+        edit(self, anatomy, edits)
+        raise KeyError("on purpose")
+
+    monkeypatch.setattr(type(members[-1]), "edit", fails)
+    with pytest.raises(KeyError):
+        method.attach(model)
+    assert same(before, picture(model)) and not method.attached
+    monkeypatch.undo()
+    method.attach(model).detach()
+
+
+@every_method
+def test_parameters_are_at_least_float32_and_cast_on_use(name):
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        model, method = tiny("llama", dtype=dtype), METHODS[name]()
+        with method.attach(model):
+            kinds = {p.dtype for p in method.parameters()}
+            if name in IDENTITY:  # in the place of the base's weights: of their type
+                assert kinds == {dtype}
+            elif name != "compose":
+                assert kinds == {torch.promote_types(dtype, torch.float32)}
+            assert model(tokens()).logits.dtype == dtype
+
+
+@every_method
+def test_under_autocast(name):
+    model = tiny("llama", dtype=torch.float32)
+    with METHODS[name]().attach(model), torch.autocast("cpu", torch.bfloat16):
+        nll(model, tokens()).backward()
+
+
+@every_architecture
+@every_method
+def test_gradient_checkpointing(name, architecture):
+    """The same gradients; with a prefix, which lives in the cache, an error that says so."""
+    model, ids = tiny(architecture, **no_dropout(architecture)), tokens()
+    model.train()
+    with METHODS[name]().attach(model) as method:
+        grads = []
+        for checkpointing in (False, True):
+            method.zero_grad()
+            if checkpointing:
+                model.gradient_checkpointing_enable()
+            if checkpointing and ("prefix" in name or name == "compose"):
+                with pytest.raises(RuntimeError, match="gradient_checkpointing_disable"):
+                    nll(model, ids)
+                continue
+            nll(model, ids).backward()
+            grads.append({n: p.grad.clone() for n, p in method.named_parameters()})
+        for key in grads[0] if len(grads) == 2 else ():
+            assert torch.allclose(grads[0][key], grads[1][key], atol=1e-12), key
+
+
+def no_dropout(architecture: str) -> dict:
+    return {
+        "gpt2": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+        "opt": {"dropout": 0.0},
+    }.get(architecture, {})
+
+
+@every_method
+def test_dropout_is_that_of_the_model(name):
+    """A method has none of its own, and does not change whether the model drops."""
+    model, ids = tiny("gpt2"), tokens()
+    with METHODS[name]().attach(model) as method:
+        method.train()
+        assert torch.equal(model(ids).logits, model(ids).logits)
+        model.train()
+        assert not torch.equal(model(ids).logits, model(ids).logits)
+
+
+@every_method
+def test_method_and_model_are_no_parts_of_each_other(name):
+    model = tiny("gpt2")
+    with METHODS[name]().attach(model) as method:
+        assert model not in set(method.modules()) and method not in set(model.modules())
+        both = Adapted(model, method)
+        trained = {id(p) for p in both.parameters() if p.requires_grad}
+        assert trained == {id(p) for p in method.parameters()}
+        assert torch.equal(both(tokens()).logits, model(tokens()).logits)
+        assert both.generate(tokens(), max_new_tokens=1).shape == (2, 8)
+
+
+@every_method
+def test_one_root_method_a_model(name):
+    model = tiny("gpt2")
+    with METHODS[name]().attach(model) as method:
+        with pytest.raises(RuntimeError, match="Compose"):
+            PromptTuning(2).attach(model)
+        with pytest.raises(RuntimeError, match="attached already"):
+            method.attach(model)
+        with pytest.raises(RuntimeError, match="Compose"):
+            METHODS[name]().attach(model)
+    PromptTuning(2).attach(model).detach()
+
+
+@every_method
+def test_merge_and_unmerge(name):
+    model, ids = tiny("gpt2"), tokens()
+    logits = model(ids).logits
+    with METHODS[name]().attach(model) as method:
+        if name not in IDENTITY:
+            for verb in (method.merge, method.unmerge):
+                with pytest.raises(RuntimeError, match="cannot be merged"):
+                    verb()
+            return
+        fill_virtual(method)
+        adapted = model(ids).logits
+        method.merge()
+        assert torch.equal(model(ids).logits, adapted)
+        method.unmerge()
+    assert torch.equal(model(ids).logits, logits)
+
+
+@every_method
+def test_it_leaves_the_global_random_state_alone(name):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    METHODS[name]().attach(tiny("llama")).detach()
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_ddp_trains_an_adapted_model(tmp_path):
+    """One process, but the real wrapper: it finds the method's parameters and no others."""
+    dist = torch.distributed
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        for name in ("full", "prompt", "prefix", "compose"):
+            model, ids = tiny("llama"), tokens()
+            alone = METHODS[name]().attach(model)
+            nll(model, ids).backward()
+            alone.detach()
+            twin = METHODS[name]()
+            ddp = torch.nn.parallel.DistributedDataParallel(Adapted(model, twin))
+            nll(ddp, ids).backward()
+            for a, b in zip(alone.parameters(), twin.parameters(), strict=True):
+                assert torch.allclose(a.grad, b.grad, atol=1e-12)
+            twin.detach()
+    finally:
+        dist.destroy_process_group()
+
+
+def test_a_deep_copy_is_not_needed():
+    """Many methods take turns on one model, and each finds it as the last one did."""
+    model, ids = tiny("llama"), tokens()
+    reference = copy.deepcopy(model)
+    for make in METHODS.values():
+        with make().attach(model) as method:
+            fill_virtual(method)
+            model(ids)
+        assert torch.equal(model(ids).logits, reference(ids).logits)
+    assert L == len(Anatomy(model).blocks)

@@ -1,0 +1,203 @@
+import itertools
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import ARCHITECTURES, tiny
+from toy import toy_examples, toy_model, toy_tokenizer
+from torch import nn
+
+from peft_lab import evaluation
+from peft_lab.evaluation import (
+    accuracy,
+    bag_of_words_baseline,
+    classify,
+    evaluate,
+    forgetting,
+    form_of_poem,
+    longest_copied_run,
+    majority_baseline,
+    scored_nll,
+    shuffled_lines,
+    slot_recall,
+)
+from peft_lab.tasks import Row, collate, encode
+from peft_lab.text_measures import words
+
+
+def reference_nll(model, batch):
+    """The plain way: all logits, all shifted labels."""
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    labels = batch["labels"][:, 1:].reshape(-1)
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels, reduction="sum")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_scored_nll_equals_the_loss_over_all_logits(name):
+    model, batch = tiny(name), collate(toy_examples(5), 0)
+    nats, count = scored_nll(model, batch)
+    assert count == int((batch["labels"][:, 1:] != -100).sum())
+    assert nats.dtype == torch.float64
+    torch.testing.assert_close(nats, reference_nll(model, batch), rtol=1e-13, atol=0)
+    nats.backward()
+    assert model.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_only_the_scored_logits_are_computed(name):
+    model, batch, seen = tiny(name), collate(toy_examples(5), 0), []
+    model.get_output_embeddings().register_forward_hook(lambda m, a, out: seen.append(out.shape))
+    _, count = scored_nll(model, batch)
+    assert seen == [(count, 97)]
+
+
+def test_a_model_that_cannot_select_gives_the_same_loss():
+    class Plain(nn.Module):
+        """Takes no logits_to_keep."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = tiny("llama")
+
+        def forward(self, input_ids, attention_mask, use_cache=None):
+            return self.inner(input_ids=input_ids, attention_mask=attention_mask)
+
+    batch = collate(toy_examples(5), 0)
+    nats, count = scored_nll(Plain(), batch)
+    expected, expected_count = scored_nll(tiny("llama"), batch)
+    torch.testing.assert_close(nats, expected, rtol=1e-13, atol=0)
+    assert count == expected_count
+
+
+def test_half_precision_logits_are_summed_in_float32():
+    nats, _ = scored_nll(tiny("llama", dtype=torch.bfloat16), collate(toy_examples(5), 0))
+    assert nats.dtype == torch.float32
+
+
+def test_a_row_padded_scores_as_it_does_alone():
+    model, examples = tiny("gpt2"), toy_examples(6)
+    alone = [scored_nll(model, collate([example], 0))[0].item() for example in examples]
+    together = evaluate(model, examples, pad_id=0)
+    assert together.per_example == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 32])
+def test_evaluate_is_the_sum_over_the_count_whatever_the_batches(batch_size):
+    model, examples = tiny("llama"), toy_examples(11)
+    result = evaluate(model, examples, pad_id=0, batch_size=batch_size)
+    pairs = [scored_nll(model, collate([e], 0)) for e in examples]
+    nats, tokens = sum(n.item() for n, _ in pairs), sum(c for _, c in pairs)
+    assert result.tokens == tokens and result.per_example_tokens == [c for _, c in pairs]
+    assert result.nats_per_token == pytest.approx(nats / tokens, rel=1e-12)
+    mean_of_means = sum(n.item() / c for n, c in pairs) / len(pairs)
+    assert abs(result.nats_per_token - mean_of_means) > 1e-3  # or this test could not tell
+
+
+def test_bits_per_byte_counts_utf8_bytes():
+    model, tokenizer = toy_model(), toy_tokenizer()
+    examples = encode([Row("ab", "né", 1), Row("", "नमस्ते", 2)], tokenizer)
+    result = evaluate(model, examples, pad_id=0)
+    assert result.bits_per_byte == pytest.approx(sum(result.per_example) / math.log(2) / (3 + 18))
+
+
+def test_evaluate_switches_dropout_off_and_the_flags_back():
+    model = tiny("gpt2", resid_pdrop=0.5).train()
+    model.transformer.h[0].eval()
+    flags = [part.training for part in model.modules()]
+    one, two = (evaluate(model, toy_examples(4), pad_id=0) for _ in range(2))
+    assert one == two
+    assert [part.training for part in model.modules()] == flags
+
+
+def test_classify_takes_the_label_with_the_likeliest_continuation():
+    model, tokenizer = toy_model(seed=3), toy_tokenizer()
+    for parameter in model.parameters():
+        parameter.data *= 2  # so that the source tells in a random model too
+    labels = ["the fox", "k", "j"]
+    rows = [Row(f"{i} once {'abcdefghi'[i]}", labels[1 + i % 2], i) for i in range(9)]
+    by_hand = []
+    for row in rows:
+        start = [tokenizer.bos_token_id, *tokenizer(row.source + "\n")["input_ids"]]
+        scores = []
+        for label in labels:
+            end = [*tokenizer(label)["input_ids"], tokenizer.eos_token_id]
+            logs = model(torch.tensor([start + end])).logits[0].log_softmax(-1)  # (T, V)
+            scores.append(sum(logs[len(start) + i - 1, t].item() for i, t in enumerate(end)))
+        by_hand.append(labels[max(range(3), key=scores.__getitem__)])
+    assert classify(model, tokenizer, rows, labels) == by_hand
+    assert len(set(by_hand)) > 1
+    right = sum(guess == row.target for guess, row in zip(by_hand, rows, strict=True))
+    assert accuracy(model, tokenizer, rows, labels) == right / 9
+
+
+def test_forgetting_is_after_less_before_on_the_same_tokens():
+    examples = toy_examples(4)
+    before = evaluate(tiny("llama"), examples, pad_id=0)
+    after = evaluate(tiny("llama", seed=1), examples, pad_id=0)
+    assert forgetting(before, after) == after.nats_per_token - before.nats_per_token != 0
+    with pytest.raises(ValueError, match="not the same examples"):
+        forgetting(before, evaluate(tiny("llama"), examples[:3], pad_id=0))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The fox -- and THE hen!", (5, "the fox and the hen")),
+        ("a cow and the hen sat", (4, "and the hen sat")),
+        ("on the mill", (2, "the mill")),  # no run reaches from one text into the next
+        ("don't stop", (1, "don't")),
+        ("quite new", (0, "")),
+        ("", (0, "")),
+    ],
+)
+def test_longest_copied_run(text, expected):
+    corpus = ["The fox and the hen sat on", "the mill: don't fox and the hen"]
+    assert longest_copied_run(text, corpus) == expected
+
+
+def test_longest_copied_run_against_all_runs():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(30):
+        text, *corpus = (
+            " ".join("abc"[i] for i in torch.randint(3, (9,), generator=generator)) for _ in range(4)
+        )
+        found = [
+            (end - start, " ".join(words(text)[start:end]))
+            for start, end in itertools.combinations(range(10), 2)
+            if any(" ".join(words(text)[start:end]) in document for document in corpus)
+        ]
+        length, run = longest_copied_run(text, corpus)
+        assert (length, run) in found and length == max(n for n, _ in found)
+
+
+def test_form_of_poem(monkeypatch):
+    rule = SimpleNamespace(rhymes=lambda a, b: a[-2:] == b[-2:], syllables=lambda word: len(word) // 3)
+    monkeypatch.setitem(__import__("sys").modules, "peft_lab.verse", rule)
+    form = form_of_poem("The cat, the mat,\na dog;\n\nthe bat!\nThe log.\nwide sea\n")
+    assert form == {"lines": 5, "syllables": [4, 1, 2, 2, 2], "scheme": "ABABC", "rhyme": 0.8}
+    assert form_of_poem("  \n")["rhyme"] == 0.0
+
+
+def test_shuffled_lines_keeps_all_lines_and_the_lengths():
+    poems = ["a\nb\nc", "d\ne", "f\ng\nh\ni"]
+    mixed = shuffled_lines(poems, seed=1)
+    assert [poem.count("\n") for poem in mixed] == [2, 1, 3]
+    assert sorted("\n".join(mixed).split()) == list("abcdefghi") and mixed != poems
+
+
+def test_slot_recall_wants_whole_words():
+    source = "name: Tom | animal: red fox | place: mill"
+    assert slot_recall("Tom saw a Red Fox.", source) == pytest.approx(2 / 3)
+    assert slot_recall("Tomato, the red foxes, a windmill", source) == 0
+    assert slot_recall("at the mill tom the red fox", source) == 1
+
+
+def test_baselines_by_hand():
+    train = [Row("sun sun warm", "joy", 1), Row("sun", "joy", 2), Row("dark night", "fear", 3)]
+    test = [Row("sun night", "joy", 1), Row("dark dark", "fear", 2), Row("new words", "fear", 3)]
+    assert majority_baseline(train, test) == pytest.approx(1 / 3)
+    # "sun night": joy 2/3 * 4/8 * 1/8, fear 1/3 * 1/6 * 2/6; "new words": the prior decides: joy
+    assert bag_of_words_baseline(train, test) == pytest.approx(2 / 3)
+    assert evaluation.bag_of_words_baseline is bag_of_words_baseline

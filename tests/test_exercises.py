@@ -1,0 +1,184 @@
+"""Solutions pass, other right ways too, each wrong answer gets its diagnosis, nothing raises."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from peft_lab.exercises import CHECKS, NOT_YET, RIGHT
+from peft_lab.paths import notebooks_dir
+
+
+def load(path: Path) -> dict:
+    spec = importlib.util.spec_from_file_location(f"solutions_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return vars(module)
+
+
+SOLUTIONS = {}
+for file in sorted((notebooks_dir() / "solutions").glob("0[0-4]_*.py")):
+    SOLUTIONS |= load(file)
+
+MODEL = SOLUTIONS["model"]
+NAMES = {number: ("solution",) for number in CHECKS} | {"00a": ("snapshot", "weights_changed")}
+GIVEN = {"00c": {"model": MODEL}, "01b": {"parameters": SOLUTIONS["parameters"]}}
+PREDICTIONS = ("00b", "00c", "01b", "02b")
+WRONG = [(n, name) for n in CHECKS for name in SOLUTIONS[f"WRONG_{n.upper()}"]]
+VARIANTS = [(n, name) for n in CHECKS for name in SOLUTIONS[f"VARIANTS_{n.upper()}"]]
+
+
+def solution(number: str) -> list:
+    if len(NAMES[number]) > 1:
+        return [SOLUTIONS[f"solution_{number}_{name}"] for name in NAMES[number]]
+    return [SOLUTIONS[f"solution_{number}"]]
+
+
+def listed(answer) -> list:
+    return list(answer) if isinstance(answer, tuple) else [answer]
+
+
+def wrong(number: str) -> dict:
+    return SOLUTIONS[f"WRONG_{number.upper()}"]
+
+
+def ask(number: str, given: list):
+    return CHECKS[number](*given, **GIVEN.get(number, {}))
+
+
+def stubs(number: str) -> list:
+    def stub(*args, **kwargs): ...
+
+    return [None if number in PREDICTIONS else stub for _ in NAMES[number]]
+
+
+def test_every_exercise_has_a_solution_and_three_wrong_answers():
+    assert len(CHECKS) == 15
+    for number in CHECKS:
+        assert len({kind for kind, _ in wrong(number).values()}) >= 3, number
+
+
+@pytest.mark.parametrize("number", CHECKS)
+def test_solution_is_right_and_returned(number, capsys):
+    back = ask(number, solution(number))
+    said = capsys.readouterr().out
+    assert CHECKS[number].last == RIGHT, said
+    assert listed(back) == solution(number)
+    assert "right" in said and "package's own" not in said
+
+
+@pytest.mark.parametrize(("number", "name"), VARIANTS)
+def test_another_right_way_is_right(number, name, capsys):
+    ask(number, listed(SOLUTIONS[f"VARIANTS_{number.upper()}"][name]))
+    assert CHECKS[number].last == RIGHT, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "name"), WRONG)
+def test_wrong_answer_gets_its_own_diagnosis(number, name, capsys):
+    kind, answer = wrong(number)[name]
+    back = ask(number, listed(answer))
+    said = capsys.readouterr().out
+    assert CHECKS[number].last == kind, said
+    assert "package's own" in said
+    assert listed(back) == listed(reference(number))  # the notebook goes on with what is right
+
+
+def reference(number: str):
+    given = GIVEN.get(number, {})
+    return CHECKS[number].reference(**given) if number in PREDICTIONS else CHECKS[number].reference
+
+
+@pytest.mark.parametrize("number", CHECKS)
+def test_reference_is_right(number):
+    ask(number, listed(reference(number)))
+    assert CHECKS[number].last == RIGHT
+
+
+def test_kinds_have_texts_of_their_own(capsys):
+    """Different mistakes of one exercise never share a text."""
+    for number in CHECKS:
+        texts = {}
+        for kind, answer in wrong(number).values():
+            ask(number, listed(answer))
+            said = capsys.readouterr().out.split("\n")
+            diagnosis = " ".join(line for line in said if line and line[0] != " ")
+            texts.setdefault(kind, diagnosis[-260:])
+        assert len(set(texts.values())) == len(texts), number
+
+
+@pytest.mark.parametrize("number", CHECKS)
+def test_unanswered_is_deterministic_and_says_so(number, capsys):
+    outs = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        ask(number, stubs(number))
+        assert torch.equal(
+            before, torch.get_rng_state()
+        )  # the notebook's random numbers are left alone
+        outs.append(capsys.readouterr().out)
+        assert CHECKS[number].last == NOT_YET, outs[-1]
+    assert outs[0] == outs[1]
+    assert NOT_YET in outs[0] and " at 0x" not in outs[0]
+    assert max(map(len, outs[0].split("\n"))) <= 100
+
+
+@pytest.mark.parametrize("number", [n for n in CHECKS if n not in PREDICTIONS])
+def test_not_implemented_and_forgotten_return(number):
+    def unwritten(*args):
+        raise NotImplementedError
+
+    def forgotten(*args):
+        _ = len(args)
+
+    ask(number, [unwritten] * len(NAMES[number]))
+    assert CHECKS[number].last == NOT_YET
+    ask(number, [forgotten] * len(NAMES[number]))
+    assert CHECKS[number].last not in (NOT_YET, RIGHT, "checker")
+
+
+STRANGE = [
+    lambda *a: 1 / 0, lambda *a: a[99], lambda *a: nonsense, lambda *a: exit(), lambda: 0,  # noqa: F821
+    lambda *a: "text", lambda *a: [], lambda *a: {}, lambda *a: (None, None), lambda *a: True,
+    lambda *a: torch.zeros(0), lambda *a: (torch.ones(2),) * 3, lambda *a: torch.full((9, 9), 1e30),
+    lambda *a: object(), lambda *a: (_ for _ in ()), lambda *a: float("nan"),
+    3, "x", [], object(), float("nan"), {}, {1: "true"}, {"a": None}, torch.ones(3), -1, ...,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", CHECKS)
+def test_nothing_raises(number, capsys):
+    for strange in STRANGE:
+        ask(number, [strange] * len(NAMES[number]))
+        said = capsys.readouterr().out
+        assert CHECKS[number].last not in (RIGHT, "checker"), (strange, said)
+
+
+def test_an_error_of_the_learner_is_explained(capsys):
+    def mask_labels(input_ids, source_length, pad_id):
+        labels = input_ids.clone()  # noqa: F841
+        return lables  # noqa: F821
+
+    CHECKS["01a"](mask_labels)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "NameError" in said and "return lables" in said and "slip of the keys" in said
+
+
+def test_inputs_are_copies():
+    """A learner's function that changes its input does not spoil the next question."""
+
+    def mask_labels(input_ids, source_length, pad_id):
+        input_ids[:source_length] = -100
+        input_ids[input_ids == pad_id] = -100
+        return input_ids
+
+    CHECKS["01a"](mask_labels)
+    assert CHECKS["01a"].last == RIGHT
+
+
+def test_the_target_of_a_prediction_stays_hidden(capsys):
+    CHECKS["00c"](1, model=MODEL)
+    CHECKS["01b"](4 * 1000, parameters=1000)
+    said = capsys.readouterr().out
+    assert "5,120" not in said and "16,000" not in said

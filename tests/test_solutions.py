@@ -1,0 +1,40 @@
+"""Every notebook runs to its end with the solutions put in, and then every checker says so.
+
+The checkers themselves are tried on each known wrong answer in test_exercises.py.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools import refresh
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+WITH_EXERCISES = [p for p in NOTEBOOKS if any(map(refresh.exercise_of, refresh.read(p).cells))]
+
+
+def stdout(cell) -> str:
+    return "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
+
+
+@pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda path: path.stem)
+def test_every_exercise_has_a_solution_and_a_checker(path):
+    notebook, solutions = refresh.read(path), refresh.read_solutions(path)
+    ids = [exercise for cell in notebook.cells if (exercise := refresh.exercise_of(cell))]
+    assert ids == sorted(set(ids)) and set(ids) == set(solutions)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    for exercise in ids:
+        assert re.search(rf"\bcheck_{exercise}\(", code), f"nothing checks {exercise}"
+
+
+@pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda path: path.stem)
+def test_solved_notebook_runs_and_is_right(path):
+    notebook = refresh.solved(refresh.read(path), refresh.read_solutions(path))
+    # One thread: another worker is on the other core.
+    refresh.execute(notebook, path.parent, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    said = "\n".join(stdout(cell) for cell in notebook.cells if cell.cell_type == "code")
+    assert "not yet written" not in said
+    for exercise in refresh.read_solutions(path):
+        verdict = said.split(f"exercise {exercise}:", 1)[1].split("\nexercise ")[0]
+        assert re.search(r"^right\.", verdict, re.M), verdict
