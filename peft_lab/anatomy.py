@@ -7,9 +7,11 @@ modules in a loaded model (`Anatomy`). To teach the package a new family, add on
 
 import math
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 
 from torch import nn
+
+from .models import fingerprint
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,11 @@ class Anatomy:
             f"{size.hidden_size}, {size.heads} heads of {size.head_dim} ({size.kv_heads} for keys "
             f"and values), {size.vocabulary:,} tokens, context {size.context}"
         )
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """What tells this base from others; None on the meta device, where there are no numbers."""
+        return None if self.embedding.weight.is_meta else fingerprint(self.model)
 
     @property
     def rotary(self) -> bool:

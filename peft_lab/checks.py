@@ -1,11 +1,12 @@
 """Checked numbers for the notebooks: what is printed is the claim, never the measurement.
 
-Two machines rarely agree on the third digit of a trained loss, and after 200 steps not on the second. So a cell says
-what it claims, and the claim is compared with what came out. The printed text is then the same everywhere, and a wrong
-number still breaks the build:
+Two machines rarely agree on the third digit of a trained loss, and after 200 steps not on the
+second. So a cell says what it claims, and the claim is compared with what came out. The printed
+text is then the same everywhere, and a wrong number still breaks the build:
 
-* with ``PEFT_LAB_STRICT=1`` in the environment (the tests set it) a claim that does not hold raises;
-* without it (a learner at play) the claim is printed beside the result, and the notebook goes on.
+* with ``PEFT_LAB_STRICT=1`` in the environment (the tests set it) a claim that does not hold
+raises; * without it (a learner at play) the claim is printed beside the result, and the notebook
+goes on.
 
 Every function returns None, so that the last line of a cell never echoes a measured number.
 """
@@ -21,7 +22,8 @@ WIDE = 0.1  # above this relative tolerance a claim must say which spread it was
 
 
 def strict() -> bool:
-    """True where a failed claim must raise (``PEFT_LAB_STRICT`` set to anything but 0 or nothing)."""
+    """True where a failed claim must raise (``PEFT_LAB_STRICT`` set to anything but 0 or
+    nothing)."""
     return os.environ.get("PEFT_LAB_STRICT", "") not in ("", "0")
 
 
@@ -36,11 +38,13 @@ def check_close(
 ) -> None:
     """Claim that ``value`` lies within ``rel * |claim| + atol`` of ``claim``.
 
-    ``claim`` is printed as it was written, so write as many digits as are meant. ``rel`` is a share (0.05 is 5 %).
-    A tolerance above 0.1 needs ``spread``: the spread that was seen, over what (``"0.2 over 5 seeds"``).
+    ``claim`` is printed as it was written, so write as many digits as are meant. ``rel`` is a
+    share (0.05 is 5 %). A tolerance above 0.1 needs ``spread``: the spread that was seen, over
+    what (``"0.2 over 5 seeds"``).
 
     Raises:
-        ValueError: ``rel`` above 0.1 without a ``spread``; a claim of 0 without an ``atol``; a negative tolerance.
+        ValueError: ``rel`` above 0.1 without a ``spread``; a claim of 0 without an ``atol``; a
+            negative tolerance.
         AssertionError: the claim does not hold, and ``PEFT_LAB_STRICT`` is set.
     """
     if rel < 0 or atol < 0:
@@ -97,11 +101,13 @@ def check_order(
     gap: float = 0.0,
     spreads: float = 2.0,
 ) -> None:
-    """Claim that the named values stand in this order, smallest first: ``[("prefix", 3.4), ("prompt", 3.6)]``.
+    """Claim that the named values stand in this order, smallest first: ``[("prefix", 3.4),
+    ("prompt", 3.6)]``.
 
-    Plain numbers: each must exceed the one before by more than ``gap`` (same unit). Lists, one number a seed and at
-    least 3: the means must stand in order, and each step must exceed ``spreads`` times the larger of the two standard
-    deviations, as well as ``gap``.
+    Plain numbers: each must exceed the one before by more than ``gap`` (same unit). Lists, one
+        number a seed and at
+    least 3: the means must stand in order, and each step must exceed ``spreads`` times the
+        larger of the two standard deviations, as well as ``gap``.
 
     Raises:
         ValueError: fewer than two pairs, or a list of fewer than 3 seeds.
@@ -116,7 +122,8 @@ def check_order(
             runs = [_number(v) for v in value]
             if len(runs) < 3:
                 raise ValueError(
-                    f"check_order: {name!r} has {len(runs)} seed(s); an order of runs needs at least 3."
+                    f"check_order: {name!r} has {len(runs)} seed(s); an order of runs needs at "
+                    "least 3."
                 )
             seeds = max(seeds, len(runs))
             means.append(fmean(runs))

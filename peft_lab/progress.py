@@ -15,7 +15,7 @@ def in_notebook() -> bool:
 
 def quiet() -> bool:
     """Runs that check the notebooks set PEFT_LAB_STRICT=1: what moves is left out there."""
-    return os.environ.get("PEFT_LAB_STRICT") == "1"
+    return os.environ.get("PEFT_LAB_STRICT", "") not in ("", "0")
 
 
 class Progress:

@@ -42,9 +42,8 @@ def _row(record: object, line: int, where: str) -> Row:
     key = "text" if "text" in record else "target"
     source, target = record.get("source", ""), record.get(key)
     if target is None:
-        raise ValueError(
-            f'{where}: no "target" (and no "text"); it has {sorted(map(str, record))}.'
-        )
+        has = ", ".join(map(str, record)) or "nothing"
+        raise ValueError(f'{where}: no "target" and no "text"; the row has {has}.')
     for name, value in (("source", source), (key, target)):
         if not isinstance(value, str):
             raise ValueError(f'{where}: "{name}" must be a text, not {value!r}.')
@@ -71,9 +70,8 @@ def _csv_records(text: str, file: Path) -> Iterator[tuple[int, object]]:
     try:
         for record in reader:
             if None in record or None in record.values():
-                raise ValueError(
-                    f"{file}:{line}: the header has {len(reader.fieldnames)} columns, this row not."
-                )
+                columns = ", ".join(reader.fieldnames)
+                raise ValueError(f"{file}:{line}: has not the columns of the header: {columns}.")
             yield line, record
             line = reader.line_num + 1  # a quoted cell may span lines
     except csv.Error as error:

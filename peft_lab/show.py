@@ -12,8 +12,8 @@ def show_source(*objects: Any, docstrings: str = "first") -> None:
 
     Args:
         objects: what to show; several are shown one under the other.
-        docstrings: ``"first"`` keeps the first line of each docstring (the rest, with shapes and sources, is a
-            ``help()`` away), ``"all"`` keeps them whole, ``"none"`` drops them.
+        docstrings: ``"first"`` keeps the first line of each docstring (the rest, with shapes and
+            sources, is a ``help()`` away), ``"all"`` keeps them whole, ``"none"`` drops them.
 
     Outside a notebook the text is printed. Raises TypeError where an object has no Python source.
     """
@@ -38,7 +38,8 @@ def source(thing: Any, *, docstrings: str = "first") -> str:
     except (OSError, TypeError) as error:
         kind = type(thing).__name__
         raise TypeError(
-            f"show_source: {kind} {thing!r:.60} has no Python source to show; give a class, a function, "
+            f"show_source: {kind} {thing!r:.60} has no Python source to show; give a class, a "
+            "function, "
             "a method or a module of the package."
         ) from error
     return text if docstrings == "all" else _shorten(text, keep_first=docstrings == "first")

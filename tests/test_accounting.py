@@ -135,7 +135,13 @@ def test_count_parameters_counts_tied_ones_once():
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (30_000, "29.3 KiB"), (5 << 20, "5.0 MiB"), (3 << 30, "3.0 GiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (30_000, "29.3 KiB"),
+        (5 << 20, "5.0 MiB"),
+        (3 << 30, "3.0 GiB"),
+    ],
 )
 def test_format_bytes(count, text):
     assert format_bytes(count) == text

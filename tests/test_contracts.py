@@ -373,6 +373,8 @@ def test_method_and_model_are_no_parts_of_each_other(name):
         assert trained == {id(p) for p in method.parameters()}
         assert torch.equal(both(tokens()).logits, model(tokens()).logits)
         assert both.generate(tokens(), max_new_tokens=1).shape == (2, 8)
+        with pytest.raises(ValueError, match="another model"):
+            Adapted(tiny("gpt2"), method)
 
 
 @every_method

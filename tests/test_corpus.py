@@ -91,6 +91,11 @@ def test_gutenberg_body(head, foot):
     assert corpus.gutenberg_body(head + PROSE + foot).strip() == PROSE
 
 
+def test_a_header_without_its_end_is_not_taken_for_the_footer():
+    text = f"The Project Gutenberg EBook of Pears\n\n{PROSE}\n\n{PROSE}"
+    assert corpus.gutenberg_body(text) == text
+
+
 def test_strip_brackets():
     text = "A[1] pear{23} [Illustration: A pear\n\n[Page 3] on a wall.]rolled."
     assert corpus.strip_brackets(text) == "A pear rolled."
@@ -149,6 +154,9 @@ CASES = {
         '"Is it a pear?" asked Pim.',
         "It is a pear.\nThe pear is round.\nThe pear can roll.",  # a primer: a sentence a line
         '"HELP!"',
+        "Pim and the hedgehog looked at the pear in silence until the moon rose,\n"
+        "Pim with one eye, as she was nearly asleep, the hedgehog with two, and\n"
+        "Ada with none.",  # capitals by chance; the lines are full
         '"It was a very long way to the wall and back,"\nsaid Pim.',
     ],
 }
@@ -300,6 +308,12 @@ A garden is a place with a wall.
     ]
     assert tally.removed["verse"] == [1, len(VERSE)]
     assert tally.removed["not the story"][0] == 3
+
+
+def test_notes_at_the_front_do_not_end_the_book():
+    chapters = [f"\n\n\nCHAPTER {n}\n\n{PROSE}" for n in ("I", "II", "III")]
+    text = f"GLOSSARY\n\nPear: a fruit of the garden.{''.join(chapters)}\n"
+    assert corpus.read_book(text, Tally()) == [[PROSE.replace("\n", " ")]] * 3
 
 
 def test_read_book_leaves_out_books_of_verse():

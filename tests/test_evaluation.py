@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tiny import ARCHITECTURES, tiny
-from toy import toy_examples, toy_model, toy_tokenizer
 from torch import nn
+from toy import toy_examples, toy_model, toy_tokenizer
 
 from peft_lab import evaluation
 from peft_lab.evaluation import (
@@ -81,6 +81,13 @@ def test_a_row_padded_scores_as_it_does_alone():
     alone = [scored_nll(model, collate([example], 0))[0].item() for example in examples]
     together = evaluate(model, examples, pad_id=0)
     assert together.per_example == pytest.approx(alone, rel=1e-12)
+
+
+def test_a_row_padded_on_the_left_scores_as_it_does_alone():
+    model, examples = tiny("llama"), toy_examples(6)
+    alone = sum(scored_nll(model, collate([example], 0))[0].item() for example in examples)
+    together, _ = scored_nll(model, collate(examples, 0, side="left"))
+    assert together.item() == pytest.approx(alone, rel=1e-6)  # rotary positions are float32
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 32])
@@ -161,7 +168,8 @@ def test_longest_copied_run_against_all_runs():
     generator = torch.Generator().manual_seed(0)
     for _ in range(30):
         text, *corpus = (
-            " ".join("abc"[i] for i in torch.randint(3, (9,), generator=generator)) for _ in range(4)
+            " ".join("abc"[i] for i in torch.randint(3, (9,), generator=generator))
+            for _ in range(4)
         )
         found = [
             (end - start, " ".join(words(text)[start:end]))
@@ -173,7 +181,9 @@ def test_longest_copied_run_against_all_runs():
 
 
 def test_form_of_poem(monkeypatch):
-    rule = SimpleNamespace(rhymes=lambda a, b: a[-2:] == b[-2:], syllables=lambda word: len(word) // 3)
+    rule = SimpleNamespace(
+        rhymes=lambda a, b: a[-2:] == b[-2:], syllables=lambda word: len(word) // 3
+    )
     monkeypatch.setitem(__import__("sys").modules, "peft_lab.verse", rule)
     form = form_of_poem("The cat, the mat,\na dog;\n\nthe bat!\nThe log.\nwide sea\n")
     assert form == {"lines": 5, "syllables": [4, 1, 2, 2, 2], "scheme": "ABABC", "rhyme": 0.8}
@@ -196,8 +206,12 @@ def test_slot_recall_wants_whole_words():
 
 def test_baselines_by_hand():
     train = [Row("sun sun warm", "joy", 1), Row("sun", "joy", 2), Row("dark night", "fear", 3)]
-    test = [Row("sun night", "joy", 1), Row("dark dark", "fear", 2), Row("new words", "fear", 3)]
-    assert majority_baseline(train, test) == pytest.approx(1 / 3)
-    # "sun night": joy 2/3 * 4/8 * 1/8, fear 1/3 * 1/6 * 2/6; "new words": the prior decides: joy
-    assert bag_of_words_baseline(train, test) == pytest.approx(2 / 3)
+    test = [
+        Row("sun night", "joy", 1),  # joy 2/3 * 4/8 * 1/8, fear 1/3 * 1/6 * 2/6
+        Row("dark dark", "fear", 2),
+        Row("new words", "fear", 3),  # joy 2/3 * 1/8 * 1/8, fear 1/3 * 1/6 * 1/6: wrong
+        Row("night", "fear", 4),  # joy 2/3 * 1/8, fear 1/3 * 2/6
+    ]
+    assert majority_baseline(train, test) == 1 / 4
+    assert bag_of_words_baseline(train, test) == 3 / 4
     assert evaluation.bag_of_words_baseline is bag_of_words_baseline

@@ -24,7 +24,11 @@ def test_load_base_gives_a_frozen_float32_model_in_eval_mode(data):
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert not model.training
     assert not any(p.requires_grad for p in model.parameters())
-    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (BOS, EOS, PAD)
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (
+        BOS,
+        EOS,
+        PAD,
+    )
     assert tokenizer.padding_side == "left"
     half = toy_model().half().model.embed_tokens.weight
     assert torch.equal(model.model.embed_tokens.weight, half.float())
@@ -94,7 +98,9 @@ def test_greedy_generation_equals_the_naive_loop(base):
 def test_sampling_is_seeded_and_leaves_the_random_state_alone(base):
     model, tokenizer = base
     before = torch.get_rng_state()
-    texts = [generate_text(model, tokenizer, "the", seed=seed, max_new_tokens=20) for seed in (3, 3, 4)]
+    texts = [
+        generate_text(model, tokenizer, "the", seed=seed, max_new_tokens=20) for seed in (3, 3, 4)
+    ]
     assert texts[0] == texts[1] != texts[2]
     assert torch.equal(before, torch.get_rng_state())
 
@@ -124,15 +130,17 @@ def test_n_texts_are_a_list_and_one_is_a_string(base):
 
 def test_generation_stops_at_eos(base):
     model, tokenizer = base
+    steps = []
 
-    def prefer_eos(head, args, logits):
+    def second_token_is_eos(head, args, logits):
+        steps.append(len(steps))
         logits = logits.clone()
-        logits[..., EOS] += 1000
+        logits[..., EOS if len(steps) == 2 else 50] += 1000
         return logits
 
-    handle = model.lm_head.register_forward_hook(prefer_eos)
+    handle = model.lm_head.register_forward_hook(second_token_is_eos)
     try:
-        assert generate_text(model, tokenizer, "the fox") == ""
+        assert generate_text(model, tokenizer, "the fox") == tokenizer.decode([50])
     finally:
         handle.remove()
 

@@ -58,7 +58,10 @@ def test_a_task_folder_has_three_files_and_a_datasheet(tmp_path, monkeypatch):
     folder = tmp_path / "tasks" / "songs"
     folder.mkdir(parents=True)
     for split, count in (("train", 3), ("validation", 2), ("test", 1)):
-        write(folder / f"{split}.jsonl", [{"source": "s", "target": f"{split} {i}"} for i in range(count)])
+        write(
+            folder / f"{split}.jsonl",
+            [{"source": "s", "target": f"{split} {i}"} for i in range(count)],
+        )
     (folder / "README.md").write_text("datasheet")
     monkeypatch.setenv("PEFT_LAB_DATA", str(tmp_path))
     assert known_tasks() == ["songs"]
@@ -96,7 +99,11 @@ def test_txt_is_split_at_blank_lines_or_else_at_every_line(tmp_path):
 def test_a_csv_cell_may_hold_lines_and_errors_still_name_the_right_one(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text('text\n"one\ntwo"\nthree\n"four"\n')
-    assert [(r.target, r.line) for r in read_rows(file)] == [("one\ntwo", 2), ("three", 4), ("four", 5)]
+    assert [(r.target, r.line) for r in read_rows(file)] == [
+        ("one\ntwo", 2),
+        ("three", 4),
+        ("four", 5),
+    ]
     file.write_text('source,target\na,"one\ntwo"\nb\n')
     with pytest.raises(ValueError, match=r"a\.csv:4: .*columns"):
         read_rows(file)

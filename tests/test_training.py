@@ -9,8 +9,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from tiny import tiny
-from toy import toy_examples, toy_task
 from torch import nn
+from toy import toy_examples, toy_task
 
 from peft_lab import progress, training
 from peft_lab.evaluation import evaluate
@@ -42,14 +42,16 @@ def test_the_loss_of_a_step_is_that_of_all_its_tokens():
     assert history.train == [(1, pytest.approx(expected, rel=1e-12))]
 
 
-def test_one_step_is_the_step_of_adamw():
-    model, twin, examples = tiny("llama"), tiny("llama"), toy_examples(4)
-    fit(model, examples, model, steps=1, batch_size=4, warmup=0, clip=None, weight_decay=0.1)
+def test_steps_are_those_of_adamw():
+    model, twin, examples = tiny("llama"), tiny("llama"), toy_examples(8)
+    options = {"warmup": 0, "decay": "constant", "clip": None, "weight_decay": 0.1}
+    fit(model, examples, model, steps=2, batch_size=4, **options)
     stepper = torch.optim.AdamW(twin.parameters(), lr=1e-3, weight_decay=0.1)
-    batch = training.batches(examples, 4, pad_id=0, seed=0)
-    nats, count = training.scored_nll(twin, next(batch))
-    (nats / count).backward()
-    stepper.step()
+    for batch in training.batches(examples, 4, pad_id=0, seed=0, epochs=1):
+        nats, count = training.scored_nll(twin, batch)
+        stepper.zero_grad()
+        (nats / count).backward()
+        stepper.step()
     assert same(weights(model), weights(twin))
 
 
@@ -141,9 +143,7 @@ def test_early_stopping_and_the_best_weights(monkeypatch):
 
     monkeypatch.setattr(training, "evaluate", scripted)
     model = tiny("llama", dtype=torch.float32)
-    history = fit(
-        model, toy_task(), model, steps=20, evaluate_every=2, patience=2, keep_best=True
-    )
+    history = fit(model, toy_task(), model, steps=20, evaluate_every=2, patience=2, keep_best=True)
     assert history.validation == [(0, 5.0), (2, 4.0), (4, 3.0), (6, 3.5), (8, 3.0)]
     assert history.best == (4, 3.0) and history.steps == 8
     assert history.stopped == "no better in 2 validations"

@@ -1,4 +1,4 @@
-"""A toy base as `load_base` finds one, and toy tasks: what tests of the course's own parts share."""
+"""A toy base as `load_base` finds one, and toy tasks: what several tests share."""
 
 import functools
 

@@ -348,6 +348,7 @@ def evaluate(out, models=ROOT / "data" / "models"):
     to_bits = tokens_a_byte / np.log(2)
     table_path = models / "results.json"
     table = json.loads(table_path.read_text()) if table_path.exists() else {}
+    table["held-out"] = dict(tokens=tokens, bytes=counts["heldout"]["bytes"])
     if "xz" not in table:
         table["xz"] = dict(bits_per_byte=xz_bits_per_byte(out))
     if "5-gram" not in table:
@@ -369,7 +370,8 @@ def evaluate(out, models=ROOT / "data" / "models"):
         )
     write_aside(table_path, lambda p: p.write_text(json.dumps(table, indent=1) + "\n"))
     print(f"{'':8}{'parameters':>12}{'nats a token':>14}{'bits a byte':>13}")
-    for name, row in sorted(table.items(), key=lambda item: -item[1]["bits_per_byte"]):
+    scores = {name: row for name, row in table.items() if "bits_per_byte" in row}
+    for name, row in sorted(scores.items(), key=lambda item: -item[1]["bits_per_byte"]):
         print(
             f"{name:8}{row.get('parameters', ''):>12}"
             f"{row.get('nats_per_token', float('nan')):14.3f}{row['bits_per_byte']:13.3f}"

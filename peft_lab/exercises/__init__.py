@@ -14,8 +14,8 @@ from .nb04 import check_04a, check_04b, check_04c
 CHECKS = {
     check.number: check
     for check in (
-        check_00a, check_00b, check_00c, check_01a, check_01b, check_01c, check_02a, check_02b, check_02c,
-        check_03a, check_03b, check_03c, check_04a, check_04b, check_04c,
+        check_00a, check_00b, check_00c, check_01a, check_01b, check_01c, check_02a, check_02b,
+        check_02c, check_03a, check_03b, check_03c, check_04a, check_04b, check_04c,
     )
 }  # fmt: skip
 

@@ -1,13 +1,16 @@
 """What every checker shares: show the target beside yours, name the mistake, go on, never raise.
 
-A checker is a function ``body(sheet, answer, ...)`` under :func:`exercise`. It puts cases on the sheet (what was put
-in, the target, what the learner's code gave), and asks the sheet questions in order of likelihood; the first one that
-fits ends the check with a diagnosis. What comes back is the learner's answer when it is right, else the package's.
+A checker is a function ``body(sheet, answer, ...)`` under :func:`exercise`. It puts cases on the
+sheet (what was put in, the target, what the learner's code gave), and asks the sheet questions
+in order of likelihood; the first one that fits ends the check with a diagnosis. What comes back
+is the learner's answer when it is right, else the package's.
 """
 
 import copy
 import functools
 import math
+import random
+import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +58,8 @@ class Sheet:
     def attempt(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
         """Run the learner's code on copies of ``args`` (it may change what it is given).
 
-        A stub (``...`` or NotImplementedError) gives NOTHING, an error a Failure: both can be shown and asked about.
+        A stub (``...`` or NotImplementedError) gives NOTHING, an error a Failure: both can be
+        shown and asked about.
         """
         if fn is None or fn is ...:
             return NOTHING
@@ -89,7 +93,8 @@ class Sheet:
             raise Verdict(kind, text)
 
     def broken(self, value: Any, hints: dict[str, tuple[str, str]] | None = None) -> None:
-        """End the check if ``value`` is no value. ``hints`` maps a piece of the error's text to (kind, text)."""
+        """End the check if ``value`` is no value. ``hints`` maps a piece of the error's text to
+        (kind, text)."""
         if value is NOTHING:
             raise Verdict(NOT_YET)
         if value is NO_RETURN:
@@ -128,7 +133,8 @@ NO_RETURN = _Nothing("None")
 
 
 def is_stub(fn: Callable) -> bool:
-    """True for a body of a docstring, ``...`` or ``pass``: nothing is called, read or assigned in it."""
+    """True for a body of a docstring, ``...`` or ``pass``: nothing is called, read or assigned
+    in it."""
     code = getattr(fn, "__code__", None)
     if code is None or code.co_names:
         return False
@@ -140,7 +146,8 @@ def exercise(number: str, name: str, reference: Any, *, prediction: bool = False
     """Make a checker of ``body(sheet, *answers, **given)``.
 
     Args:
-        reference: what the notebook goes on with when the answer is not right; a function of ``given`` for predictions.
+        reference: what the notebook goes on with when the answer is not right; a function of
+            ``given`` for predictions.
         prediction: the answer is a value, and the target is not shown before it is right.
     """
 
@@ -148,7 +155,7 @@ def exercise(number: str, name: str, reference: Any, *, prediction: bool = False
         @functools.wraps(body)
         def check(*answers: Any, **given: Any) -> Any:
             sheet = Sheet(number, name)
-            python = __import__("random").getstate()
+            python = random.getstate()
             with torch.random.fork_rng(
                 devices=[]
             ):  # a check leaves the notebook's random numbers alone
@@ -162,7 +169,7 @@ def exercise(number: str, name: str, reference: Any, *, prediction: bool = False
                     verdict = Verdict(
                         "checker", f"The checker stumbled over this answer: {Failure(error)}"
                     )
-            __import__("random").setstate(python)
+            random.setstate(python)
             check.last = verdict.kind  # for the tests, and for a teacher's tally
             right = verdict.kind == RIGHT
             _tell(sheet, verdict, prediction)
@@ -227,7 +234,8 @@ def shape(value: Any) -> tuple[int, ...] | None:
 
 
 def number(value: Any) -> float | None:
-    """A prediction as a number: ints, floats, tensors of one element; "8,000" and "8_000" too. None if it is none."""
+    """A prediction as a number: ints, floats, tensors of one element; "8,000" and "8_000" too.
+    None if it is none."""
     try:
         if isinstance(value, str):
             value = value.replace(",", "").replace("_", "").replace(" ", "")
@@ -287,8 +295,6 @@ def _cut(line: str, width: int = 88) -> str:
 
 
 def _wrapped(text: str, width: int = 88) -> str:
-    import textwrap
-
     return "\n".join(textwrap.wrap(text, width))
 
 
@@ -298,7 +304,7 @@ def _article(value: Any) -> str:
 
 
 PLAIN = {
-    "NameError": "A name is used that Python does not know here: a slip of the keys, or a cell that was not run.",
+    "NameError": "Python does not know that name: a slip of the keys, or a cell that was not run.",
     "AttributeError": "Something has no such attribute: print type(...) of it one line earlier.",
     "TypeError": "Something has another type than that line needs: print type(...) of its parts.",
     "IndexError": "An index runs past the end: print the shape or the length one line earlier.",

@@ -1,9 +1,10 @@
-"""Exercises of notebook 00: which weights changed, what a hash can decide, how big ten vectors are."""
+"""Exercises of notebook 00: which weights changed, what a hash can decide, how big ten vectors
+are."""
 
 import torch
 from torch import nn
 
-from .core import Failure, Sheet, brief, exercise, number, same
+from .core import NOTHING, Failure, Sheet, exercise, number, same
 
 # --- 00a ----------------------------------------------------------------------
 
@@ -27,7 +28,8 @@ class _Toy(nn.Module):
 
 @exercise("00a", "snapshot and weights_changed", (snapshot, weights_changed))
 def check_00a(sheet: Sheet, take, changed) -> None:
-    """``snapshot(model) -> dict``, ``weights_changed(before, after) -> list of names``, both the learner's."""
+    """``snapshot(model) -> dict``, ``weights_changed(before, after) -> list of names``, both the
+    learner's."""
     model = _Toy()
     names = [n for n, _ in model.named_parameters()]
 
@@ -61,8 +63,7 @@ def check_00a(sheet: Sheet, take, changed) -> None:
     sheet.wrong(
         "references",
         "Your snapshot changed together with the model: it keeps references to the same memory, "
-        "so before and after "
-        "are always equal. Look at what .clone() does to a tensor.",
+        "so before and after are always equal. Look at what .clone() does to a tensor.",
         survived == "no",
     )
     sheet.wrong(
@@ -103,20 +104,18 @@ def check_00a(sheet: Sheet, take, changed) -> None:
     sheet.wrong(
         "method's tensors",
         "You reported prompt.vectors, which the method brought along. The question is about the "
-        "base: "
-        "ask only about names that were there before.",
+        "base: ask only about names that were there before.",
         isinstance(with_extra, Failure) or "prompt.vectors" in with_extra,
     )
     sheet.finish(all(found[c] == sorted(t) for c, (_, _, t) in cases.items()))
 
 
 def _survives(kept, start: dict):
+    """ "yes" or "no"; what is no dict at all is shown as it is."""
+    if isinstance(kept, (torch.Tensor, list, tuple)):
+        return f"not a dict, but {type(kept).__name__}"
     if not isinstance(kept, dict):
-        return (
-            kept
-            if not isinstance(kept, (torch.Tensor, list, tuple))
-            else f"not a dict: {brief(type(kept).__name__)}"
-        )
+        return kept
     return "yes" if all(same(kept.get(n), t, 0.0) for n, t in start.items()) else "no"
 
 
@@ -151,7 +150,7 @@ def check_00b(sheet: Sheet, votes) -> None:
             else ("  (right)" if _word(vote) == VERDICTS[n] else "  (look again)")
         )
         sheet.note(f"   yours: {shown}{mark}")
-    sheet.broken(_nothing_if(empty))
+    sheet.broken(NOTHING if empty else True)
     sheet.wrong(
         "not a dict",
         f"votes is a dict from 1 … 5 to one of {choices}.",
@@ -167,36 +166,33 @@ def check_00b(sheet: Sheet, votes) -> None:
     sheet.wrong(
         "by authority",
         "Claim 2 stands in glossaries, and still the hashes decide: they were the same before and "
-        "after prompt tuning. "
-        "Look at the cell that trains a prompt and hashes the weights around it.",
+        "after prompt tuning. Look at the cell that trains a prompt and hashes the weights around "
+        "it.",
         got[2] == "true",
     )
     sheet.wrong(
         "quality by hash",
         "Claim 5 is about quality, and equal hashes say nothing of how good the texts are. It "
-        "takes held-out losses of "
-        "both, over several seeds: notebook 04 ends with them, 08 asks again.",
+        "takes held-out losses of both, over several seeds: notebook 04 ends with them, 08 asks "
+        "again.",
         got[5] != "not by a hash",
     )
     sheet.wrong(
         "place by hash",
         "Claim 4 is about where the vectors go in. A hash shows that no weight changed, not at "
-        "which layer something "
-        "was added: notebook 04 looks into the layers.",
+        "which layer something was added: notebook 04 looks into the layers.",
         got[4] != "not by a hash",
     )
     sheet.wrong(
         "addition by hash",
         "Claim 3 is about the input. The hash shows that the weights stayed; what was put before "
-        "the text it cannot "
-        "see: notebook 03 prints it.",
+        "the text it cannot see: notebook 03 prints it.",
         got[3] != "not by a hash",
     )
     sheet.wrong(
         "too careful",
         "Claims 1 and 2 speak of the weights themselves, and there a hash is a judge: the same "
-        "before and after, or "
-        "not. Train, hash, compare.",
+        "before and after, or not. Train, hash, compare.",
         "not by a hash" in (got[1], got[2]),
     )
     sheet.wrong(
@@ -215,12 +211,6 @@ def _word(vote) -> str:
     if isinstance(vote, bool):
         return "true" if vote else "false"
     return str(vote).strip().lower().rstrip(".")
-
-
-def _nothing_if(empty: bool):
-    from .core import NOTHING
-
-    return NOTHING if empty else True
 
 
 # --- 00c ----------------------------------------------------------------------
@@ -245,7 +235,7 @@ def check_00c(sheet: Sheet, predicted, model, *, vectors: int = 10) -> None:
     else:
         shown = f"{value:,.0f} bytes"
     sheet.note(f"  yours   {shown}")
-    sheet.broken(_nothing_if(empty))
+    sheet.broken(NOTHING if empty else True)
     sheet.wrong("not a number", "A number of bytes was expected, such as 1_000.", value is None)
     numbers = vectors * width
     sheet.wrong(
@@ -268,8 +258,8 @@ def check_00c(sheet: Sheet, predicted, model, *, vectors: int = 10) -> None:
     sheet.wrong(
         "times layers",
         f"You multiplied by the {layers} layers. These vectors stand before the text, at the "
-        "input only: "
-        "one set for the whole model. (A prefix does have them at every layer: notebook 04.)",
+        "input only: one set for the whole model. (A prefix does have them at every layer: "
+        "notebook 04.)",
         value
         in (numbers * layers, 4 * numbers * layers, 8 * numbers * layers, 2 * numbers * layers),
     )

@@ -1,4 +1,5 @@
-"""Exercises of notebook 01: which tokens are scored, what AdamW keeps in memory, what was forgotten."""
+"""Exercises of notebook 01: which tokens are scored, what AdamW keeps in memory, what was
+forgotten."""
 
 import torch
 from torch import nn
@@ -10,7 +11,8 @@ from .core import NOTHING, Sheet, exercise, number, same
 
 
 def mask_labels(input_ids: torch.Tensor, source_length: int, pad_id: int) -> torch.Tensor:
-    """Labels (T,) for a row [source | target, eos | pad]: the ids where scored, -100 elsewhere, not shifted."""
+    """Labels (T,) for a row [source | target, eos | pad]: the ids where scored, -100 elsewhere,
+    not shifted."""
     labels = input_ids.clone()  # (T,)
     labels[:source_length] = -100
     labels[input_ids == pad_id] = -100
@@ -46,8 +48,7 @@ def check_01a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "shifted",
         "You moved the labels one place to the left. The model's loss does that itself, so it "
-        "would happen twice. "
-        "Labels stand under the token they name.",
+        "would happen twice. Labels stand under the token they name.",
         labels.shape != ids.shape
         or same(labels, shifted)
         or same(labels[:-1], ids[1:])
@@ -56,8 +57,7 @@ def check_01a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "zero",
         "You put 0 where -100 belongs. 0 is a token like any other, and the model would be taught "
-        "to write it; "
-        "only -100 is left out of the loss.",
+        "to write it; only -100 is left out of the loss.",
         bool((labels[1:4] == 0).all()) or bool((labels[1:4] == pad).all()),
     )
     sheet.wrong(
@@ -87,8 +87,7 @@ def check_01a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "off by one",
         "The border between source and target is off by one. source_length counts all tokens of "
-        "the source, so the "
-        "first scored place is exactly input_ids[source_length].",
+        "the source, so the first scored place is exactly input_ids[source_length].",
         int(labels[3]) != -100 or int(labels[4]) == -100,
     )
     sheet.finish(
@@ -116,7 +115,8 @@ def training_bytes(*, parameters: int) -> int:
 
 @exercise("01b", "bytes to train every parameter with AdamW", training_bytes, prediction=True)
 def check_01b(sheet: Sheet, predicted, *, parameters: int) -> None:
-    """``predicted``: bytes kept for ``parameters`` float32 parameters trained by AdamW, without activations."""
+    """``predicted``: bytes kept for ``parameters`` float32 parameters trained by AdamW, without
+    activations."""
     value, empty = number(predicted), predicted is None or predicted is ...
     sheet.note(f"{parameters:,} parameters, all trained, float32, AdamW; activations not counted")
     if value is None:
@@ -135,8 +135,7 @@ def check_01b(sheet: Sheet, predicted, *, parameters: int) -> None:
     sheet.wrong(
         "weights only",
         "4 bytes a parameter are the weights alone: enough to use the model, not to train it. "
-        "What does "
-        "loss.backward() add, and what does the optimiser remember?",
+        "What does loss.backward() add, and what does the optimiser remember?",
         each == 4,
     )
     sheet.wrong(
@@ -155,7 +154,9 @@ def check_01b(sheet: Sheet, predicted, *, parameters: int) -> None:
         "elements", "That is a count of numbers. Each takes 4 bytes in float32.", each in (1, 2, 3)
     )
     text = "4 for the weight, 4 for its gradient, 8 for AdamW's two moments."
-    general = "Not yet. Count the numbers that are kept for each parameter (its value is the first), times 4 bytes."
+    general = (
+        "Not yet. Count the numbers kept for each parameter (its value is one), times 4 bytes."
+    )
     sheet.finish(value == 16 * parameters, text if value == 16 * parameters else general)
 
 
@@ -163,7 +164,8 @@ def check_01b(sheet: Sheet, predicted, *, parameters: int) -> None:
 
 
 def forgetting(before: nn.Module, after: nn.Module, held_out: dict[str, list[dict]]) -> float:
-    """How much worse ``after`` is than ``before`` on the held-out stories, in nats a token. Positive: forgotten."""
+    """How much worse ``after`` is than ``before`` on the held-out stories, in nats a token.
+    Positive: forgotten."""
 
     def loss(model: nn.Module) -> float:
         training = model.training
@@ -208,7 +210,8 @@ def _batches(seed: int) -> list[dict]:
 
 @exercise("01c", "forgetting", forgetting)
 def check_01c(sheet: Sheet, answer) -> None:
-    """``forgetting(before, after, held_out) -> float``: models, and {"stories": batches, "poems": batches}."""
+    """``forgetting(before, after, held_out) -> float``: models, and {"stories": batches,
+    "poems": batches}."""
     held_out = {"stories": _batches(0), "poems": _batches(1)}
     for name, batches in held_out.items():
         sizes = " and ".join(str(int((b["labels"] != -100).sum())) for b in batches)
@@ -232,8 +235,7 @@ def check_01c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "train mode",
         "The same question twice, and two answers: dropout is at work. Models come out of "
-        "training in train mode; "
-        "call .eval() before you measure.",
+        "training in train mode; call .eval() before you measure.",
         noisy,
     )
     means = _variant(before, after, held_out["stories"], means=True)
@@ -253,8 +255,7 @@ def check_01c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "mean of means",
         "You averaged the batches' means, so a token of the small batch weighs sixteen times one "
-        "of the large batch. "
-        "Add up the nats, add up the tokens, divide once.",
+        "of the large batch. Add up the nats, add up the tokens, divide once.",
         same(value, means, 1e-4),
     )
     total = target * sum(int((b["labels"] != -100).sum()) for b in held_out["stories"])

@@ -12,7 +12,8 @@ from .core import NOTHING, Failure, Sheet, brief, copied, exercise, same
 
 
 def top_blocks_live(model: nn.Module, k: int) -> int:
-    """Freeze all but the top k blocks of a Llama-like model; returns the number of trainable parameters."""
+    """Freeze all but the top k blocks of a Llama-like model; returns the number of trainable
+    parameters."""
     model.requires_grad_(False)
     blocks = model.model.layers
     for block in blocks[len(blocks) - k :]:
@@ -25,9 +26,10 @@ def _made() -> nn.Module:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=40, hidden_size=8, intermediate_size=12, num_hidden_layers=4, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=32, tie_word_embeddings=True, attention_bias=True,
-        mlp_bias=True, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        vocab_size=40, hidden_size=8, intermediate_size=12, num_hidden_layers=4,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=32,
+        tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -38,7 +40,7 @@ def _live(model: nn.Module) -> tuple[str, list[str]]:
     """What is trainable, as one line of text and as names."""
     names = [n for n, p in model.named_parameters() if p.requires_grad]
     blocks = []
-    for i, block in enumerate(model.model.layers):
+    for block in model.model.layers:
         flags = {p.requires_grad for p in block.parameters()}
         blocks.append("live" if flags == {True} else "-" if flags == {False} else "half")
     rest = ["embedding"] * any("embed_tokens" in n or "lm_head" in n for n in names)
@@ -74,8 +76,7 @@ def check_02a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "bottom",
         "You woke the blocks next to the embeddings. Block 0 is the bottom, where the text comes "
-        "in; the top is at the "
-        "end of the list.",
+        "in; the top is at the end of the list.",
         blocks == {0, 1},
     )
     sheet.wrong(
@@ -95,8 +96,7 @@ def check_02a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "embedding",
         "The embedding is still live. It is tied to the head (one tensor, two places), so it is "
-        "no part of the top "
-        "blocks: freeze it, and with it a large share of the parameters.",
+        "no part of the top blocks: freeze it, and with it a large share of the parameters.",
         any("embed_tokens" in n or "lm_head" in n for n in names),
     )
     sheet.wrong(
@@ -117,8 +117,8 @@ def check_02a(sheet: Sheet, answer) -> None:
         sheet.broken(zero[0])
     sheet.wrong(
         "minus zero",
-        "k = 0 woke blocks. In Python blocks[-0:] is blocks[0:], which is all of them. "
-        "Count from the front: blocks[len(blocks) - k:].",
+        "k = 0 woke blocks. In Python blocks[-0:] is blocks[0:], which is all of them. Count from "
+        "the front: blocks[len(blocks) - k:].",
         any(n.startswith("model.layers.") for n in zero[2][1]),
     )
     for got, _, _, _ in results.values():
@@ -129,8 +129,7 @@ def check_02a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "count",
         "The right parameters are live; the number returned is not theirs. Add up p.numel() over "
-        "those that require a "
-        "gradient.",
+        "those that require a gradient.",
         any(not same(g, t) for g, t, _, _ in results.values()) and both > 0,
     )
     sheet.finish(all(m == w for _, _, (_, m), (_, w) in results.values()))
@@ -164,22 +163,19 @@ def check_02b(sheet: Sheet, vote) -> None:
     sheet.wrong(
         "equal",
         "The count of parameters is the same, the way of the gradient is not. Which blocks must "
-        "it pass through to "
-        "reach the lowest live one? Look at the arrows on the wall of blocks.",
+        "it pass through to reach the lowest live one? Look at the arrows on the wall of blocks.",
         letter == "a",
     )
     sheet.wrong(
         "bottom",
         "The gradient comes from the loss, at the top. To reach the bottom blocks it must pass "
-        "through every block "
-        "above them, frozen or not.",
+        "through every block above them, frozen or not.",
         letter == "c",
     )
     sheet.wrong(
         "optimiser only",
         "The optimiser is spared equally in both. But below the lowest live block nothing needs a "
-        "gradient, so the "
-        "backward pass stops there and the activations are not even saved.",
+        "gradient, so the backward pass stops there and the activations are not even saved.",
         letter == "d",
     )
     sheet.finish(
@@ -200,7 +196,8 @@ def bitfit_names(model: nn.Module) -> list[str]:
 
 
 class _Block(nn.Module):
-    """A block with biases in attention, feed-forward and norm, and one weight whose name only sounds like a bias."""
+    """A block with biases in attention, feed-forward and norm, and one weight whose name only
+    sounds like a bias."""
 
     def __init__(self, bias: bool = True):
         super().__init__()
@@ -251,8 +248,7 @@ def check_02c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "sounds like bias",
         "attention.position_bias.weight has bias in its name and is a table of weights. Ask for "
-        "names whose last part "
-        "is bias.",
+        "names whose last part is bias.",
         any("position_bias" in n for n in extra),
     )
     sheet.wrong(
@@ -275,8 +271,7 @@ def check_02c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "silent",
         "A model without biases gives an empty list, silently: training would run and change "
-        "nothing. Many Llama "
-        "models have none, so raise ValueError and say why.",
+        "nothing. Many Llama models have none, so raise ValueError and say why.",
         not refused,
     )
     sheet.finish(sorted(got) == sorted(target))

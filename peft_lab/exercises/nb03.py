@@ -1,4 +1,5 @@
-"""Exercises of notebook 03: putting vectors before the text, what follows from it, where they start."""
+"""Exercises of notebook 03: putting vectors before the text, what follows from it, where they
+start."""
 
 import torch
 
@@ -31,8 +32,7 @@ def check_03a(sheet: Sheet, answer) -> None:
     failures = [v for v, *_ in results if isinstance(v, Failure)]
     expand = (
         "The prompt has no batch dimension, the embeddings have one. Each row of the batch gets "
-        "the same prompt: "
-        "give it a first dimension of size B (look at .expand)."
+        "the same prompt: give it a first dimension of size B (look at .expand)."
     )
     sheet.wrong("no expand", expand, bool(failures) and only_one)
     for failure in failures:
@@ -54,8 +54,7 @@ def check_03a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "appended",
         "The prompt stands after the text. A causal model reads from left to right: what comes "
-        "last can change nothing "
-        "that was said before it. Put it first.",
+        "last can change nothing that was said before it. Put it first.",
         same(square[0], appended),
     )
     sheet.wrong(
@@ -67,8 +66,7 @@ def check_03a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "no gradient",
         "The numbers are right, and no gradient comes through to the prompt: it would never "
-        "learn. Is there a .detach(), "
-        ".data or torch.tensor(...) in it?",
+        "learn. Is there a .detach(), .data or torch.tensor(...) in it?",
         all(same(v, t) for v, t, *_ in results) and not first[0].requires_grad,
     )
     sheet.finish(all(same(v, t) for v, t, *_ in results))
@@ -76,8 +74,7 @@ def check_03a(sheet: Sheet, answer) -> None:
 
 _WRONG_DIM = (
     "You joined along the wrong dimension. (B, T, d): dimension 0 counts the rows, 1 the places, "
-    "2 the numbers of a vector. "
-    "The prompt adds places."
+    "2 the numbers of a vector. The prompt adds places."
 )
 
 
@@ -98,7 +95,8 @@ def _seen(value):
 
 
 def align(mask: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, n: int) -> tuple:
-    """Mask (B, n+T), labels (B, n+T), and the logits of the real tokens (B, T, V), when n vectors came first."""
+    """Mask (B, n+T), labels (B, n+T), and the logits of the real tokens (B, T, V), when n
+    vectors came first."""
     ones = torch.ones(mask.shape[0], n, dtype=mask.dtype)  # (B, n)
     mask = torch.cat([ones, mask], dim=1)  # (B, n+T)
     labels = torch.cat([torch.full_like(ones, -100), labels], dim=1)  # (B, n+T)
@@ -107,7 +105,8 @@ def align(mask: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, n: int
 
 @exercise("03b", "align", align)
 def check_03b(sheet: Sheet, answer) -> None:
-    """``align(mask (B, T), labels (B, T), logits (B, n+T, V), n) -> mask (B, n+T), labels (B, n+T), logits (B, T, V)``."""
+    """``align(mask (B, T), labels (B, T), logits (B, n+T, V), n) -> mask (B, n+T), labels (B,
+    n+T), logits (B, T, V)``."""
     n, length, vocabulary = 2, 4, 3
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     labels = torch.tensor([[-100, 31, 40, 2], [-100, 52, 2, -100]])
@@ -135,8 +134,7 @@ def check_03b(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "mask not extended",
         "The mask is as long as before. The model now sees n + T places; without n more ones, the "
-        "last tokens fall off "
-        "or the shapes disagree.",
+        "last tokens fall off or the shapes disagree.",
         shape(got[0]) == shape(mask),
     )
     sheet.wrong(
@@ -155,8 +153,7 @@ def check_03b(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "labels zero",
         "You gave the prompt labels of 0. That is a token, and the model would be scored for "
-        "writing it at each place "
-        "of the prompt; -100 is left out of the loss.",
+        "writing it at each place of the prompt; -100 is left out of the loss.",
         shape(got[1]) == shape(target[1]) and bool((got[1][:, :n] == 0).all()),
     )
     sheet.wrong(
@@ -168,8 +165,8 @@ def check_03b(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "one too many",
         "You keep one place too many: the last vector's. It predicts the first token, so one more "
-        "target would be "
-        "scored than without a prompt, and the losses could no longer be compared. Cut exactly n.",
+        "target would be scored than without a prompt, and the losses could no longer be "
+        "compared. Cut exactly n.",
         shape(kept) == (2, length + 1, vocabulary),
     )
     sheet.wrong(
@@ -204,7 +201,8 @@ def vocabulary_init(weight: torch.Tensor, n: int, seed: int) -> torch.Tensor:
 
 @exercise("03c", "vocabulary_init", vocabulary_init)
 def check_03c(sheet: Sheet, answer) -> None:
-    """``vocabulary_init(weight (V, d), n, seed) -> (n, d)``: copies of the embeddings of n random tokens."""
+    """``vocabulary_init(weight (V, d), n, seed) -> (n, d)``: copies of the embeddings of n
+    random tokens."""
     n = 6
     # 50 times smaller than N(0, 1), as real tables are
     table = torch.nn.Parameter(
@@ -257,8 +255,7 @@ def check_03c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "normal",
         "Those are random numbers of size 1. This model's embeddings are far smaller, about 50 "
-        "times: such a prompt "
-        "shouts. Take rows of the table instead.",
+        "times: such a prompt shouts. Take rows of the table instead.",
         rows == 0 and float(one.detach().std()) > 10 * float(original.std()),
     )
     sheet.wrong(
@@ -275,15 +272,13 @@ def check_03c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "alias",
         "Your vectors share their memory with the table: when one of them is trained, a word of "
-        "the frozen model changes. "
-        "Copy them with .clone().",
+        "the frozen model changes. Copy them with .clone().",
         aliased,
     )
     sheet.wrong(
         "attached",
         "The vectors still hang on the table's graph, so training them would send gradients into "
-        "the base. "
-        "Use .detach() before you copy.",
+        "the base. Use .detach() before you copy.",
         one.grad_fn is not None and not isinstance(one, torch.nn.Parameter) and one.requires_grad,
     )
     for other in (two, again):
@@ -292,15 +287,13 @@ def check_03c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "not random",
         "Seeds 1 and 2 gave the same vectors, so nothing was drawn: the first rows of the table "
-        "are bytes and marks. "
-        "Draw n tokens.",
+        "are bytes and marks. Draw n tokens.",
         same(one, two, 1e-9),
     )
     sheet.wrong(
         "seed ignored",
         "Seed 1 gave other vectors the second time. Draw with "
-        "torch.Generator().manual_seed(seed), so that a run can be "
-        "repeated.",
+        "torch.Generator().manual_seed(seed), so that a run can be repeated.",
         not same(one, again, 1e-9),
     )
     sheet.wrong(

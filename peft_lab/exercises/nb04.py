@@ -1,4 +1,5 @@
-"""Exercises of notebook 04: one flat tensor as keys and values, a prompt as a prefix, the prefix's share."""
+"""Exercises of notebook 04: one flat tensor as keys and values, a prompt as a prefix, the
+prefix's share."""
 
 import functools
 from types import SimpleNamespace
@@ -20,7 +21,8 @@ def keys_values(flat: torch.Tensor, layer: int, config) -> tuple[torch.Tensor, t
 
 @exercise("04a", "keys_values", keys_values)
 def check_04a(sheet: Sheet, answer) -> None:
-    """``keys_values(flat (n, L·2·H_kv·head_dim), layer, config) -> k, v``, each (H_kv, n, head_dim)."""
+    """``keys_values(flat (n, L·2·H_kv·head_dim), layer, config) -> k, v``, each (H_kv, n,
+    head_dim)."""
     config = SimpleNamespace(
         num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=2, hidden_size=8
     )
@@ -72,8 +74,7 @@ def check_04a(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "no permute",
         "The shape is right, the numbers stand in wrong places: reshape cuts the row of numbers "
-        "anew, it does not turn axes. "
-        "View with n first, as the numbers lie, then permute.",
+        "anew, it does not turn axes. View with n first, as the numbers lie, then permute.",
         shape(got[0]) == shape(target[0])
         and (same(got[0], flat.reshape(3, 2, 2, 3, 2)[1, 0]) or not _permuted(got[0], target[0])),
     )
@@ -101,8 +102,7 @@ def check_04a(sheet: Sheet, answer) -> None:
 
 _QUERY_HEADS = (
     "You counted the query heads. Several of them share one key-value head here (grouped-query "
-    "attention), and a prefix has "
-    "keys and values only: config.num_key_value_heads."
+    "attention), and a prefix has keys and values only: config.num_key_value_heads."
 )
 
 
@@ -115,7 +115,8 @@ def _numbered(n: int, config) -> torch.Tensor:
 
 
 def _permuted(value: torch.Tensor, target: torch.Tensor) -> bool:
-    """Is each head's line a vector's? (False: the numbers of one entry come from several vectors.)"""
+    """Is each head's line a vector's? (False: the numbers of one entry come from several
+    vectors.)"""
     if shape(value) != shape(target):
         return False
     vector = (value.double() // 1000).long()
@@ -138,7 +139,8 @@ def _head(value):
 def prompt_as_prefix(
     model: nn.Module, prompt: torch.Tensor, input_ids: torch.Tensor
 ) -> torch.Tensor:
-    """Logits (1, T, V) of input_ids (1, T) after the keys and values that the prompt (n, d) leaves."""
+    """Logits (1, T, V) of input_ids (1, T) after the keys and values that the prompt (n, d)
+    leaves."""
     n, length = prompt.shape[0], input_ids.shape[1]
     cache = model(inputs_embeds=prompt[None], use_cache=True).past_key_values
     positions = torch.arange(n, n + length)[None]  # (1, T)
@@ -150,9 +152,9 @@ def _made() -> nn.Module:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=32, tie_word_embeddings=True, rope_theta=10.0,
-        bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=3,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=32,
+        tie_word_embeddings=True, rope_theta=10.0, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -206,11 +208,14 @@ def _swapped(past):
 
 
 _SLIPS = {
-    "rotated twice": "The keys were rotated twice. What the cache keeps has been rotated to its positions already: "
-    "hand it on as it is.",
-    "positions": "Your tokens start at position 0, where the prompt already stands. They come after it: positions n, n+1, …",
-    "layer 0 only": "Only layer 0 hears the prompt. In each later layer it left keys and values as well, and they are the point.",
-    "no prompt": "These are the logits without any prompt: its keys and values never reached the model. Are they handed on?",
+    "rotated twice": "The keys were rotated twice. What the cache keeps has been rotated to its "
+    "positions already: hand it on as it is.",
+    "positions": "Your tokens start at position 0, where the prompt already stands. They come "
+    "after it: positions n, n+1, …",
+    "layer 0 only": "Only layer 0 hears the prompt. In each later layer it left keys and values "
+    "as well, and they are the point.",
+    "no prompt": "These are the logits without any prompt: its keys and values never reached the "
+    "model. Are they handed on?",
     "keys and values swapped": "Keys and values are swapped.",
 }
 
@@ -258,8 +263,8 @@ def check_04b(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "ran together",
         "The numbers are right, but the prompt and the tokens ran through the model together: "
-        "that is prompt tuning. "
-        "Run the prompt once, alone, and hand on what it leaves: past_key_values.",
+        "that is prompt tuning. Run the prompt once, alone, and hand on what it leaves: "
+        "past_key_values.",
         same(value, target, 1e-6) and n + length in lengths,
     )
     sheet.finish(same(value, target, 1e-6), "A soft prompt is a prefix: the same logits.")
@@ -298,8 +303,7 @@ def check_04c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "by count",
         "That is n / (n + T), as if all places were heard alike. Attention weighs them: how large "
-        "are exp(q·k) for the prefix, "
-        "and for the text?",
+        "are exp(q·k) for the prefix, and for the text?",
         same(value, by_count, 1e-3)
         or same(value, fixed, 1e-3)
         or (number_ and same(number(value), n / (n + length), 1e-3)),
@@ -320,8 +324,7 @@ def check_04c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "two softmaxes",
         "You took a softmax of the prefix and another of the text: each sums to 1 by itself, so "
-        "their sizes no longer compare. "
-        "One softmax over both, then add up the prefix's part.",
+        "their sizes no longer compare. One softmax over both, then add up the prefix's part.",
         same(value, half, 1e-3)
         or same(value, two, 1e-3)
         or same(value, torch.ones_like(target), 1e-3)

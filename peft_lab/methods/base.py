@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, count
-from ..models import fingerprint
 from . import storage
 from .virtual import VirtualTokens, shut
 
@@ -172,9 +171,8 @@ class Method(nn.Module):
                 "in Compose([...])."
             )
         parts = [part for part in self.modules() if isinstance(part, Method)]  # itself, members
-        for part in parts:
-            if not any_base:
-                part.check_base(model)
+        for part in parts if not any_base else ():
+            part.check_base(anatomy)
         fresh = [(part, part._base, part._saved) for part in parts if not part._built]
         edits = Edits(anatomy)
         try:
@@ -208,9 +206,9 @@ class Method(nn.Module):
     def __exit__(self, *exception) -> None:
         self.detach()
 
-    def check_base(self, model: nn.Module) -> None:
-        """Raise a ValueError if this method was made on another base than `model`."""
-        base = _fingerprint(model)
+    def check_base(self, anatomy: Anatomy) -> None:
+        """Raise a ValueError if this method was made on another base than this model."""
+        base = anatomy.fingerprint
         if None not in (base, self._base) and base != self._base:
             raise ValueError(
                 f"model has fingerprint {base}, but this {type(self).__name__} was made on "
@@ -228,7 +226,7 @@ class Method(nn.Module):
             except RuntimeError as error:
                 raise ValueError(f"what was saved does not fit this model: {error}") from error
         self._built, self._saved = True, None
-        self._base = self._base or _fingerprint(anatomy.model)
+        self._base = self._base or anatomy.fingerprint
 
     def num_parameters(self) -> int:
         """Numbers that are trained.
@@ -310,7 +308,8 @@ class Method(nn.Module):
         return text
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{k}={v!r}" for k, v in self.settings().items() if v is not None)
+        settings = {k: v for k, v in self.settings().items() if v is not None and k != "init"}
+        told = ", ".join(f"{name}={value!r}" for name, value in settings.items())
         where = "detached"
         if self.attached:
             where = f"attached to {type(self._edits.anatomy.model).__name__}"
@@ -346,6 +345,17 @@ def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
+def check_init(method: Method, init) -> None:
+    """A start given by name must be in `method.INITS`, and what it needs must be there."""
+    if not isinstance(init, str):
+        return
+    if init not in method.INITS:
+        raise ValueError(f"init must be one of {', '.join(method.INITS)} or a start, not {init!r}.")
+    missing = [f"{name}=..." for name in method.INITS[init] if not getattr(method, name)]
+    if missing:
+        raise ValueError(f'init="{init}" needs {" and ".join(missing)}')
+
+
 def check_count(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
@@ -358,8 +368,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def _fingerprint(model: nn.Module) -> str | None:
-    """None for a model without numbers (on the meta device)."""
-    return None if model.get_input_embeddings().weight.is_meta else fingerprint(model)

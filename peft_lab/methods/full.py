@@ -14,8 +14,9 @@ class FullFineTuning(Method):
     """Every weight is trained.
 
     Trained: all tensors of the model, those that are used twice (tied embedding and head) once.
-    Expected count: GPT-2 12 L d^2 + 13 L d + (V + context) d + 2 d; other families alike, see
-    `anatomy.block_parameters`.
+    For GPT-2 that is 12 L d^2 + 13 L d + (V + context) d + 2 d; `anatomy.block_parameters` has the
+    other families. They are of the base's type, since they stand in its place: to train well,
+    load the base in float32.
     """
 
     def chosen(self, anatomy: Anatomy) -> list[str]:
@@ -49,7 +50,7 @@ class FullFineTuning(Method):
 
 class LayerFreezing(FullFineTuning):
     """A few neighbouring blocks are trained; all else stays frozen, embeddings, final norm and
-    head included (Howard & Ruder 2018, section 3.3, unfreeze from the top).
+    head included (Lee et al. 2019, "What would Elsa do?").
 
     Args:
         first: index of the lowest trained block; negative counts from the top, as in a list;
@@ -108,7 +109,7 @@ class LayerFreezing(FullFineTuning):
 class BitFit(FullFineTuning):
     """Only the biases are trained, those of the norms included (Ben Zaken et al. 2022, section 3).
 
-    At the start exactly the base. Expected count for GPT-2: 11 L d + d. Without rotary positions
+    At the start exactly the base. For GPT-2 that is 11 L d + d numbers. Without rotary positions
     the biases of the keys get no gradient: they add one number to all scores of a query, which
     the softmax ignores.
 

@@ -10,8 +10,8 @@ from .base import Edits, Method, at_least_float32, check_count, seeded
 class PTuning(Method):
     """p = encoder(u): the vectors of a soft prompt come from n x d learned inputs u through a
     network, so that they are trained together rather than each alone (Liu et al. 2021,
-    section 3.2 and equation 5). As in Hugging Face `peft`, all of them stand before the text,
-    and the base stays frozen. Training done, `drop_encoder` keeps the vectors alone.
+    section 3.2). As in Hugging Face `peft`, all of them stand before the text, and the base stays
+    frozen. Training done, `drop_encoder` keeps the vectors alone.
 
     Args:
         length: n.
@@ -35,23 +35,24 @@ class PTuning(Method):
         self.hidden = None if hidden is None else check_count("hidden", hidden)  # None: dropped
 
     def build(self, anatomy: Anatomy) -> None:
-        weight, h = at_least_float32(anatomy.embedding.weight.detach()), self.hidden  # (V, d)
-        d = weight.shape[1]
+        weight = anatomy.embedding.weight.detach()  # (V, d)
         with seeded(self.seed):
-            self.embeddings = nn.Parameter(torch.randn(self.length, d))  # (n, d)
-            if h is None:
-                return
-            if self.kind == "lstm":
-                self.lstm = nn.LSTM(d, h, num_layers=2, bidirectional=True, batch_first=True)
-            widths = (2 * h, 2 * h, d) if self.kind == "lstm" else (d, h, h, d)
-            self.mlp = nn.Sequential()
-            for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
-                self.mlp.extend([nn.ReLU()] * (i > 0) + [nn.Linear(inputs, outputs)])
-        self.to(weight.device, weight.dtype)
+            self.embeddings = nn.Parameter(torch.randn(self.length, weight.shape[1]))  # (n, d)
+            if self.hidden is not None:
+                self._build_encoder(weight.shape[1], self.hidden)
+        self.to(weight.device, at_least_float32(weight[:0]).dtype)
         with torch.no_grad():
             scale = weight.std() / self.vectors().std()
-            for parameter in self.mlp[-1].parameters():
+            for parameter in self.mlp[-1].parameters() if self.hidden else ():
                 parameter.mul_(scale)
+
+    def _build_encoder(self, d: int, h: int) -> None:
+        if self.kind == "lstm":
+            self.lstm = nn.LSTM(d, h, num_layers=2, bidirectional=True, batch_first=True)
+            layers = [nn.Linear(2 * h, 2 * h), nn.ReLU(), nn.Linear(2 * h, d)]
+        else:
+            layers = [nn.Linear(d, h), nn.ReLU(), nn.Linear(h, h), nn.ReLU(), nn.Linear(h, d)]
+        self.mlp = nn.Sequential(*layers)
 
     def vectors(self) -> torch.Tensor:
         """The vectors of the prompt, (n, d)."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions
-from .base import Edits, Method, at_least_float32, check_count
+from .base import Edits, Method, at_least_float32, check_count, check_init
 
 
 class PromptTuning(Method):
@@ -30,7 +30,12 @@ class PromptTuning(Method):
             missing; more labels than vectors; a tensor of another shape.
     """
 
-    INITS = ("random", "vocabulary", "text", "labels")
+    INITS = {
+        "random": (),
+        "vocabulary": (),
+        "text": ("text", "tokenizer"),
+        "labels": ("labels", "tokenizer"),
+    }
 
     def __init__(
         self,
@@ -44,12 +49,8 @@ class PromptTuning(Method):
         super().__init__()
         self.length, self.init, self.seed = check_count("length", length), init, seed
         self.text, self.labels, self.tokenizer = text, labels, tokenizer
-        if isinstance(init, str):
-            if init not in self.INITS:
-                raise ValueError(f"init must be one of {self.INITS} or a tensor, not {init!r}.")
-            if init in ("text", "labels") and (not getattr(self, init) or tokenizer is None):
-                raise ValueError(f'init="{init}" needs {init}=... and tokenizer=...')
-        if init == "labels" and len(labels) > length:
+        check_init(self, init)
+        if isinstance(init, str) and init == "labels" and len(labels) > length:
             raise ValueError(f"labels: {len(labels)} of them, but length is only {length}.")
 
     def build(self, anatomy: Anatomy) -> None:
@@ -57,21 +58,20 @@ class PromptTuning(Method):
         self.embeddings = nn.Parameter(at_least_float32(self._start(weight)))  # (n, d)
 
     def _start(self, weight: torch.Tensor) -> torch.Tensor:
-        n, (V, d) = self.length, weight.shape
+        n, (V, d), init = self.length, weight.shape, self.init
         generator = torch.Generator().manual_seed(self.seed)
-        if isinstance(self.init, torch.Tensor):
-            if self.init.shape != (n, d):
-                raise ValueError(f"init must be ({n}, {d}), not {tuple(self.init.shape)}.")
-            return self.init.detach().clone()
-        if self.init == "random":
+        if isinstance(init, torch.Tensor):
+            if init.shape != (n, d):
+                raise ValueError(f"init must be ({n}, {d}), not {tuple(init.shape)}.")
+            return init.detach().clone()
+        if init == "random":
             return torch.randn(n, d, generator=generator).to(weight) * weight.std()
-        if self.init == "text":
+        if init == "text":
             return weight[token_ids(self.tokenizer, self.text, n)]  # (n, d), a copy
         ids = torch.randperm(V, generator=generator).repeat(-(-n // V))[:n].to(weight.device)
         start = weight[ids]  # (n, d), a copy
-        if self.init == "labels":
-            for i, label in enumerate(self.labels):
-                start[i] = weight[token_ids(self.tokenizer, label)].mean(0)
+        for i, label in enumerate(self.labels if init == "labels" else ()):
+            start[i] = weight[token_ids(self.tokenizer, label)].mean(0)
         return start
 
     def vectors(self) -> torch.Tensor:

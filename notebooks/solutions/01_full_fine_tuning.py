@@ -1,0 +1,221 @@
+"""Solutions of notebook 01.
+
+Also other right ways, and the usual wrong answers, each beside the
+diagnosis that its checker gives.
+"""
+
+import torch
+
+from peft_lab import scored_nll
+
+parameters = 1_234_567  # stands for the notebook's
+
+# ---- 01a: mask_labels ------------------------------------------------
+
+
+def solution_01a(input_ids, source_length, pad_id):
+    labels = input_ids.clone()  # (T,)
+    labels[:source_length] = -100  # given, not asked for
+    labels[input_ids == pad_id] = -100
+    return labels
+
+
+def variant_01a(input_ids, source_length, pad_id):
+    place = torch.arange(len(input_ids))
+    scored = (place >= source_length) & (input_ids != pad_id)
+    return torch.where(scored, input_ids, -100)
+
+
+def wrong_01a_zero(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[:source_length] = 0
+    labels[input_ids == pad_id] = -100
+    return labels
+
+
+def wrong_01a_zero_2(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[:source_length] = pad_id
+    return labels
+
+
+def wrong_01a_shifted(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[:source_length] = -100
+    labels[input_ids == pad_id] = -100
+    return torch.cat([labels[1:], torch.tensor([-100])])
+
+
+def wrong_01a_eos_masked(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[:source_length] = -100
+    labels[input_ids == pad_id] = -100
+    last = (labels != -100).nonzero()[-1]
+    labels[last] = -100
+    return labels
+
+
+def wrong_01a_off_by_one(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[: source_length - 1] = -100
+    labels[input_ids == pad_id] = -100
+    return labels
+
+
+def wrong_01a_off_by_one_2(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[: source_length + 1] = -100
+    labels[input_ids == pad_id] = -100
+    return labels
+
+
+def wrong_01a_padding_scored(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[:source_length] = -100
+    return labels
+
+
+def wrong_01a_target_masked(input_ids, source_length, pad_id):
+    labels = input_ids.clone()
+    labels[source_length:] = -100
+    return labels
+
+
+VARIANTS_01A = {"by position, with torch.where": variant_01a}
+WRONG_01A = {
+    "0 in place of -100": ("zero", wrong_01a_zero),
+    "the pad id in place of -100": ("zero", wrong_01a_zero_2),
+    "shifts by hand": ("shifted", wrong_01a_shifted),
+    "masks eos": ("eos masked", wrong_01a_eos_masked),
+    "scores the source's last token": (
+        "off by one",
+        wrong_01a_off_by_one,
+    ),
+    "masks the target's first token": (
+        "off by one",
+        wrong_01a_off_by_one_2,
+    ),
+    "forgets the padding": ("padding scored", wrong_01a_padding_scored),
+    "masks the poem": ("target masked", wrong_01a_target_masked),
+}
+
+# ---- 01b: predicted_bytes --------------------------------------------
+
+solution_01b = 16 * parameters  # value, gradient, two moments
+
+variant_01b = (4 + 4 + 4 + 4) * parameters
+
+wrong_01b_weights_only = 4 * parameters
+
+wrong_01b_no_optimiser = 8 * parameters
+
+wrong_01b_one_moment = 12 * parameters
+
+wrong_01b_per_parameter = 16
+
+VARIANTS_01B = {"in words": variant_01b}
+WRONG_01B = {
+    "4P": ("weights only", wrong_01b_weights_only),
+    "8P": ("no optimiser", wrong_01b_no_optimiser),
+    "12P": ("one moment", wrong_01b_one_moment),
+    "not multiplied": ("per parameter", wrong_01b_per_parameter),
+}
+
+# ---- 01c: forgetting -------------------------------------------------
+
+
+def solution_01c(before, after, held_out):
+    def loss(model):
+        model.eval()
+        nats = tokens = 0
+        for batch in held_out["stories"]:
+            with torch.no_grad():
+                total, count = scored_nll(model, batch)
+            nats += total.item()
+            tokens += count
+        return nats / tokens
+
+    return loss(after) - loss(before)
+
+
+def variant_01c(before, after, held_out):
+    losses = []
+    with torch.no_grad():
+        for model in (before.eval(), after.eval()):
+            sums = [scored_nll(model, b) for b in held_out["stories"]]
+            nats = torch.stack([s for s, _ in sums]).sum()
+            losses.append(nats / sum(n for _, n in sums))
+    return losses[1] - losses[0]
+
+
+def wrong_01c_mean_of_means(before, after, held_out):
+    def loss(model):
+        model.eval()
+        means = []
+        for batch in held_out["stories"]:
+            total, count = scored_nll(model, batch)
+            means.append(total.item() / count)
+        return sum(means) / len(means)
+
+    return loss(after) - loss(before)
+
+
+def wrong_01c_sign(before, after, held_out):
+    def loss(model):
+        model.eval()
+        pairs = [scored_nll(model, b) for b in held_out["stories"]]
+        return sum(s.item() for s, _ in pairs) / sum(
+            n for _, n in pairs
+        )
+
+    return loss(before) - loss(after)
+
+
+def wrong_01c_poems(before, after, held_out):
+    def loss(model):
+        model.eval()
+        pairs = [scored_nll(model, b) for b in held_out["poems"]]
+        return sum(s.item() for s, _ in pairs) / sum(
+            n for _, n in pairs
+        )
+
+    return loss(after) - loss(before)
+
+
+def wrong_01c_train_mode(before, after, held_out):
+    def loss(model):
+        pairs = [scored_nll(model, b) for b in held_out["stories"]]
+        return sum(s.item() for s, _ in pairs) / sum(
+            n for _, n in pairs
+        )
+
+    return loss(after) - loss(before)
+
+
+def wrong_01c_no_difference(before, after, held_out):
+    after.eval()
+    pairs = [scored_nll(after, b) for b in held_out["stories"]]
+    return sum(s.item() for s, _ in pairs) / sum(n for _, n in pairs)
+
+
+def wrong_01c_sum(before, after, held_out):
+    def nats(model):
+        model.eval()
+        pairs = [scored_nll(model, b) for b in held_out["stories"]]
+        return sum(s.item() for s, _ in pairs)
+
+    return nats(after) - nats(before)
+
+
+VARIANTS_01C = {"two passes, one list": variant_01c}
+WRONG_01C = {
+    "mean of the batches' means": (
+        "mean of means",
+        wrong_01c_mean_of_means,
+    ),
+    "before minus after": ("sign", wrong_01c_sign),
+    "measured on the poems": ("poems", wrong_01c_poems),
+    "dropout is on": ("train mode", wrong_01c_train_mode),
+    "the loss after, alone": ("no difference", wrong_01c_no_difference),
+    "not divided": ("sum", wrong_01c_sum),
+}

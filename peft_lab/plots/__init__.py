@@ -1,0 +1,36 @@
+"""Every figure of the course: a function each, plain data in, a matplotlib ``Figure`` out.
+
+``show(figure, see="…")`` displays it: one PNG and the sentence under it. Comparisons of several
+runs refuse fewer than three seeds and mixed base models.
+"""
+
+from .curves import (
+    against_k,
+    against_parameters,
+    heat_map,
+    live_curve,
+    loss_curves,
+    memory_rows,
+    memory_stack,
+    norms,
+    rate_sensitivity,
+    with_band,
+)
+from .ladder import form_ladder
+from .pictures import (
+    brick_wall,
+    forward_map,
+    forward_steps,
+    sequence_rows,
+    text_cards,
+    tied_and_free,
+    which_data_which_parameters,
+)
+from .style import CourseFigure, png, show
+
+__all__ = [
+    "CourseFigure", "against_k", "against_parameters", "brick_wall", "form_ladder", "forward_map",
+    "forward_steps", "heat_map", "live_curve", "loss_curves", "memory_rows", "memory_stack",
+    "norms", "png", "rate_sensitivity", "sequence_rows", "show", "text_cards", "tied_and_free",
+    "which_data_which_parameters", "with_band",
+]  # fmt: skip

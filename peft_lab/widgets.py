@@ -1,0 +1,437 @@
+"""Things to play with: thin views over pure functions, each with a twin that needs no kernel.
+
+A widget is three functions. The pure one takes plain numbers and gives plain values: the tests run
+it over the whole grid of the sliders. The ``…_widget`` puts sliders before it and redraws when a
+slider is let go. The ``…_table`` prints the same for readers on GitHub or on paper.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from .anatomy import block_parameters, dimensions, outer_parameters
+from .plots.style import count_text, size_text
+
+# ---- 00: three talents, files of several sizes
+# -----------------------------------------------------
+
+
+def talent_text(examples: Sequence[Mapping], talent: str, at_most: float) -> Mapping:
+    """The example of a talent with the largest file of at most so many bytes; else its smallest.
+
+    Args:
+        examples: {"talent", "bytes", "text"} each.
+
+    Raises:
+        ValueError: no example of this talent.
+    """
+    own = sorted((e for e in examples if e["talent"] == talent), key=lambda e: e["bytes"])
+    if not own:
+        known = ", ".join(sorted({e["talent"] for e in examples})) or "none"
+        raise ValueError(f"talent={talent!r}: the examples have {known}.")
+    fitting = [e for e in own if e["bytes"] <= at_most]
+    return fitting[-1] if fitting else own[0]
+
+
+def talent_table(examples: Sequence[Mapping]) -> None:
+    """Print every stored text, by talent and size."""
+    for e in sorted(examples, key=lambda e: (e["talent"], e["bytes"])):
+        print(f"{e['talent']}, {size_text(e['bytes'])}")
+        print(_indented(e["text"]))
+
+
+def talent_widget(examples: Sequence[Mapping]) -> None:
+    """Choose a talent and the size of its file; read what the model then writes."""
+    from ipywidgets import SelectionSlider, ToggleButtons
+
+    talents = list(dict.fromkeys(e["talent"] for e in examples))
+    sizes = sorted({e["bytes"] for e in examples})
+
+    def draw(talent, file):
+        example = talent_text(examples, talent, file)
+        print(f"{talent}: a file of {size_text(example['bytes'])}\n")
+        print(_indented(example["text"]))
+
+    _play(
+        draw,
+        talent=ToggleButtons(options=talents, description="talent"),
+        file=SelectionSlider(options=[(size_text(s), s) for s in sizes], description="file"),
+    )
+
+
+# ---- 01: what the model wrote on the way; the memory planner
+# ---------------------------------------
+
+
+def sample_at(samples: Mapping[int, str], step: int) -> tuple[int, str]:
+    """The last stored sample up to this step, and its step; before the first one, the first."""
+    if not samples:
+        raise ValueError("samples: none is stored.")
+    earlier = [s for s in samples if s <= step]
+    at = max(earlier) if earlier else min(samples)
+    return at, samples[at]
+
+
+def samples_table(samples: Mapping[int, str]) -> None:
+    """Print every stored sample with its step."""
+    for step in sorted(samples):
+        print(f"after {step} steps")
+        print(_indented(samples[step]))
+
+
+def samples_widget(samples: Mapping[int, str]) -> None:
+    """Go back and forth in training and read what the model wrote."""
+    from ipywidgets import SelectionSlider
+
+    def draw(step):
+        at, text = sample_at(samples, step)
+        print(f"after {at} steps\n")
+        print(_indented(text))
+
+    _play(draw, step=SelectionSlider(options=sorted(samples), description="step"))
+
+
+def plan_memory(config, rows: int, length: int, live: range | None = None) -> dict[str, int]:
+    """Bytes of one AdamW step in float32 for a model of the Llama family, from its config alone.
+
+    Weights, gradients and moments: 4 bytes a number; activations: the closed form that
+    ``activations.predicted_activation_bytes`` derives, without padding, every token scored.
+
+    Args:
+        rows, length: the batch, B x T.
+        live: blocks that are trained; None: every parameter is.
+
+    Returns:
+        {"weights", "gradients", "optimizer", "activations": bytes}; the optimiser's step counters
+        (4 bytes a tensor) are left out.
+    """
+    size = dimensions(config)
+    d, f, heads = size.hidden_size, size.inner, size.heads
+    block = sum(block_parameters(config))
+    total = sum(outer_parameters(config)) + size.layers * block
+    if live is not None and not set(live) <= set(range(size.layers)):
+        raise ValueError(f"live={list(live)}: the model has blocks 0 to {size.layers - 1}.")
+    everything = live is None
+    blocks = set(range(size.layers)) if everything else set(live)
+    trained = total if everything else len(blocks) * block
+    lowest = -1 if everything else min(blocks, default=size.layers)
+    numbers = 2 * everything  # the ids, where rows of the table are trained
+    for i in range(max(lowest, 0), size.layers):
+        own, enters = i in blocks, i > lowest
+        numbers += enters * (d + 1) + (d + 1)  # the two norms
+        numbers += 2 * heads * size.head_dim + 2 * size.kv_size + heads + 3 * f
+        numbers += own * (4 * d + f)  # inputs of what is trained
+    activations = 0
+    if everything or blocks:
+        numbers += d + 1 + everything * d  # the final norm
+        scored = rows * (length - 1) * (size.vocabulary + 2 + everything * d)
+        rotation = 2 * length * size.head_dim
+        activations = 4 * (rows * length * numbers + rotation + scored + 1) + rows * length
+    return {
+        "weights": 4 * total,
+        "gradients": 4 * trained,
+        "optimizer": 8 * trained,
+        "activations": activations,
+    }
+
+
+def memory_table(
+    configs: Mapping[str, object], rows: Sequence[int] = (1, 8, 32), length: int = 128
+) -> None:
+    """Print the plan for each model and batch."""
+    print(f"{'model':<10}{'batch':>12}{'weights':>11}{'gradients':>11}{'optimizer':>11}"
+          f"{'activations':>13}{'total':>11}")  # fmt: skip
+    for name, config in configs.items():
+        for count in rows:
+            plan = plan_memory(config, count, length)
+            cells = [size_text(plan[p]) for p in ("weights", "gradients", "optimizer")]
+            ends = f"{size_text(plan['activations']):>13}{size_text(sum(plan.values())):>11}"
+            batch = f"{count} x {length}"
+            print(f"{name:<10}{batch:>12}" + "".join(f"{c:>11}" for c in cells) + ends)
+
+
+def memory_widget(configs: Mapping[str, object]) -> None:
+    """Choose model, batch and length; see what fills the memory when everything is trained."""
+    from ipywidgets import SelectionSlider, ToggleButtons
+
+    def draw(model, rows, length):
+        from . import plots
+
+        plan = plan_memory(configs[model], rows, length)
+        biggest = max(plan, key=plan.get)
+        title = f"{model}, {rows} × {length} tokens: {size_text(sum(plan.values()))}"
+        bars = {model: plan}
+        plots.show(
+            plots.memory_stack(bars, title, size=(576, 200)),
+            see=f"the largest part is: {biggest}, {size_text(plan[biggest])}.",
+        )
+
+    _play(
+        draw,
+        model=ToggleButtons(options=list(configs), description="model"),
+        rows=SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=8, description="rows"),
+        length=SelectionSlider(options=[32, 64, 128, 256, 512], value=128, description="tokens"),
+    )
+
+
+# ---- 02: which blocks are live
+# -----------------------------------------------------------------------
+
+
+def blocks_bill(config, first: int, last: int, *, rows: int = 8, length: int = 64) -> dict:
+    """The bill for training blocks first … last (both included), from the config alone.
+
+    Work is counted in multiplications of the weight matrices: forward, once through all; backward,
+    down to the lowest live block, and once more for the gradients of live weights.
+
+    Returns:
+        {"live": range, "trained": parameters, "share": of all parameters, "passed": blocks that
+        the gradient goes through, "work": relative to full fine-tuning, "bytes": of one step}.
+    """
+    size = dimensions(config)
+    if not 0 <= first <= last < size.layers:
+        raise ValueError(
+            f"first={first}, last={last}: the model has blocks 0 to {size.layers - 1}."
+        )
+    live = range(first, last + 1)
+    block = sum(block_parameters(config))
+    total = sum(outer_parameters(config)) + size.layers * block
+    head = size.vocabulary * size.hidden_size
+    passed = size.layers - first
+    work = size.layers * block + head + head + passed * block + len(live) * block
+    return {
+        "live": live,
+        "trained": len(live) * block,
+        "share": len(live) * block / total,
+        "passed": passed,
+        "work": work / (3 * (size.layers * block + head)),
+        "bytes": sum(plan_memory(config, rows, length, live).values()),
+    }
+
+
+def blocks_table(config) -> None:
+    """Print the bill of every choice of neighbouring blocks."""
+    layers = dimensions(config).layers
+    print(f"{'live blocks':<14}{'trained':>10}{'gradient passes':>18}{'work':>8}{'memory':>10}")
+    for count in range(1, layers + 1):
+        for first in range(layers - count, -1, -1):
+            bill = blocks_bill(config, first, first + count - 1)
+            name = f"{first}" if count == 1 else f"{first} to {first + count - 1}"
+            print(f"{name:<14}{count_text(bill['trained']):>10}{bill['passed']:>11} block"
+                  f"{'s' if bill['passed'] > 1 else ' '}{bill['work']:>8.0%}"
+                  f"{size_text(bill['bytes']):>10}")  # fmt: skip
+    print("work: multiplications of one step, as a share of full fine-tuning's")
+
+
+def blocks_widget(config) -> None:
+    """Choose which blocks are live; see the wall and the bill."""
+    from ipywidgets import IntRangeSlider
+
+    layers = dimensions(config).layers
+
+    def draw(blocks):
+        from . import plots
+
+        bill = blocks_bill(config, *blocks)
+        name = f"blocks {blocks[0]} to {blocks[1]} live"
+        note = (
+            f"{count_text(bill['trained'])} trained ({bill['share']:.0%}), "
+            f"{bill['work']:.0%} of full fine-tuning's work, {size_text(bill['bytes'])}"
+        )
+        wall = plots.brick_wall(layers, {name: set(bill["live"])}, note)
+        plots.show(wall, see=f"the gradient passes {bill['passed']} of {layers} blocks.")
+
+    slider = IntRangeSlider(
+        value=(layers - 1, layers - 1), min=0, max=layers - 1, description="live"
+    )
+    _play(draw, blocks=slider)
+
+
+# ---- 03: a prompt of n vectors
+# ------------------------------------------------------------------------
+
+
+def prompt_places(n: int, tokens: Sequence[str], width: int, given: int = 1) -> dict:
+    """What stands at each place when n vectors come before the tokens.
+
+    Args:
+        width: numbers in a vector, d.
+        given: how many tokens at the front are not scored (bos, or a whole request).
+
+    Returns:
+        {"rows": lines for ``plots.sequence_rows``, "n", "parameters": n d, "bytes": in float32,
+        "scored": how many tokens}.
+    """
+    if n < 0:
+        raise ValueError(f"n={n}: a prompt has 0 vectors or more.")
+    if not 1 <= given <= len(tokens):
+        raise ValueError(f"given={given}: at least bos, at most all {len(tokens)} tokens.")
+    places = n + len(tokens)
+    rows = {
+        "place holds": [*(f"p{i + 1}" for i in range(n)), *tokens],
+        "position": list(range(places)),
+        "mask": [1] * places,
+        "label": [-100] * (n + given) + list(tokens[given:]),
+    }
+    scored = len(tokens) - given
+    return {"rows": rows, "n": n, "parameters": n * width, "bytes": 4 * n * width, "scored": scored}
+
+
+def prompt_table(
+    tokens: Sequence[str], width: int, lengths: Sequence[int] = (0, 1, 5, 10, 20, 50)
+) -> None:
+    """Print what a prompt of each length costs."""
+    print(f"{'vectors':>8}{'places':>8}{'scored':>8}{'parameters':>12}{'file':>10}")
+    for n in lengths:
+        at = prompt_places(n, tokens, width)
+        print(f"{n:>8}{n + len(tokens):>8}{at['scored']:>8}{at['parameters']:>12,}"
+              f"{size_text(at['bytes']):>10}")  # fmt: skip
+
+
+def prompt_widget(tokens: Sequence[str], width: int, longest: int = 12) -> None:
+    """Choose the length of the prompt; see positions, mask and labels move."""
+    from ipywidgets import IntSlider
+
+    def draw(n):
+        from . import plots
+
+        at = prompt_places(n, tokens, width)
+        title = f"{n} vectors: {at['parameters']:,} parameters, {size_text(at['bytes'])}"
+        plots.show(
+            plots.sequence_rows(at["rows"], n, title),
+            see=f"positions move by {n}; the scored tokens stay the same {at['scored']}.",
+        )
+
+    _play(draw, n=IntSlider(value=3, min=0, max=longest, description="vectors"))
+
+
+# ---- 04: layers freed; who listens to the prefix
+# ------------------------------------------------------
+
+
+def freed_layers(config, length: int, k: int) -> dict:
+    """A prompt's keys and values, set free in the top k layers.
+
+    Returns:
+        {"free": range of layers, "parameters": those that are trained, "bytes": in float32}.
+    """
+    size = dimensions(config)
+    if not 0 <= k <= size.layers:
+        raise ValueError(f"k={k}: the model has {size.layers} layers.")
+    count = length * k * 2 * size.kv_size
+    return {
+        "free": range(size.layers - k, size.layers),
+        "parameters": count,
+        "bytes": 4 * count,
+    }
+
+
+def freed_table(config, length: int, losses: Mapping[int, Sequence[float]] | None = None) -> None:
+    """Print count, bytes and (where stored) loss for each number of layers freed.
+
+    Args:
+        losses: layers freed -> one held-out loss a seed.
+    """
+    print(
+        f"{'layers freed':>12}{'trained':>10}{'file':>10}"
+        + ("      loss (mean, least-most)" if losses else "")
+    )
+    for k in range(dimensions(config).layers + 1):
+        at = freed_layers(config, length, k)
+        line = f"{k:>12}{at['parameters']:>10,}{size_text(at['bytes']):>10}"
+        if losses and k in losses:
+            runs = losses[k]
+            line += f"      {sum(runs) / len(runs):.3f}  {min(runs):.3f}-{max(runs):.3f}"
+        print(line)
+
+
+def freed_widget(config, length: int, losses: Mapping[int, Sequence[float]] | None = None) -> None:
+    """Free the layers one by one; see which cells follow, which learn, and what it gives."""
+    from ipywidgets import IntSlider
+
+    layers = dimensions(config).layers
+
+    def draw(k):
+        from . import plots
+
+        at = freed_layers(config, length, k)
+        size = f"{at['parameters']:,} parameters, {size_text(at['bytes'])}"
+        title = f"{k} of {layers} layers free: {size}"
+        said = "the hatched cells still say what the prompt says."
+        if losses and k in losses:
+            mean = sum(losses[k]) / len(losses[k])
+            said += f" Held-out loss, mean of {len(losses[k])} seeds: {mean:.3f}."
+        plots.show(plots.tied_and_free(layers, min(length, 10), title, free=at["free"]), see=said)
+
+    _play(draw, k=IntSlider(value=0, min=0, max=layers, description="free layers"))
+
+
+def layer_shares(shares: Sequence, layer: int) -> list[list[float]]:
+    """lambda of each head (rows) and token (columns) in one layer.
+
+    Args:
+        shares: a tensor or nested list (L, H, T) of shares between 0 and 1.
+    """
+    table = shares.tolist() if hasattr(shares, "tolist") else shares
+    if not 0 <= layer < len(table):
+        raise ValueError(f"layer={layer}: there are layers 0 to {len(table) - 1}.")
+    return [[float(v) for v in head] for head in table[layer]]
+
+
+def shares_table(shares: Sequence) -> None:
+    """Print the mean share of each layer and head, in per cent."""
+    layers = len(shares)
+    heads = len(layer_shares(shares, 0))
+    print("prefix's share of attention, mean over tokens")
+    print(f"{'':<9}" + "".join(f"{f'head {h}':>8}" for h in range(heads)))
+    for layer in range(layers):
+        means = [sum(h) / len(h) for h in layer_shares(shares, layer)]
+        print(f"layer {layer:<3}" + "".join(f"{m:>8.0%}" for m in means))
+
+
+def shares_widget(shares: Sequence, tokens: Sequence[str]) -> None:
+    """Choose a layer; see how much of each head's attention goes to the prefix, token by token."""
+    from ipywidgets import IntSlider
+
+    def draw(layer):
+        from . import plots
+
+        table = layer_shares(shares, layer)
+        names = [f"head {i}" for i in range(len(table))]
+        figure = plots.heat_map(
+            table, names, list(tokens), f"Layer {layer}: who listens to the prefix?",
+            xlabel="token", ylabel="", unit="share of attention (lambda)", limits=(0, 1),
+            origin="live, 1 seed",
+        )  # fmt: skip
+        plots.show(figure, see="bright cells listen to the prefix, dark ones to the text.")
+
+    _play(draw, layer=IntSlider(value=0, min=0, max=len(shares) - 1, description="layer"))
+
+
+# ---- the thin view
+# ------------------------------------------------------------------------------------
+
+
+def view(draw: Callable, **controls):
+    """The box of controls above what ``draw`` shows; drawn anew when a control is let go."""
+    from ipywidgets import Layout, VBox, interactive_output
+
+    for control in controls.values():
+        if hasattr(control, "continuous_update"):
+            control.continuous_update = False  # not on every pixel of the way
+        if not control.layout.width:
+            control.layout = Layout(width="480px")
+    return VBox([*controls.values(), interactive_output(draw, controls)])
+
+
+def _play(draw: Callable, **controls) -> None:
+    from IPython.display import display
+
+    display(view(draw, **controls))
+
+
+def _indented(text: str) -> str:
+    import textwrap
+
+    return "\n".join(
+        row for line in text.split("\n") for row in textwrap.wrap(line, 78, initial_indent="    ",
+                                                                   subsequent_indent="    ") or [""]
+    )  # fmt: skip

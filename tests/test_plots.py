@@ -1,0 +1,292 @@
+"""Figures: made from plain data, said in words, refused where they would compare what does not
+compare."""
+
+import io
+import re
+import subprocess
+import sys
+
+import pytest
+import tiny
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from peft_lab import plots
+from peft_lab.plots import style
+from peft_lab.plots.style import SIZE, canvas, count_text, end_labels, size_text, spread
+
+BASES = ["abc", "abc"]
+ORIGIN = "stored, 3 seeds, python tools/sweep.py summary"
+CARDS = [
+    {"name": "a poem", "text": "The moon,\nthe spoon.", "bytes": 7_680},
+    {"name": "a mood", "text": "sad", "bytes": 7_680},
+]
+RUNS = [4.1, 4.2, 4.3]
+STACK = {"weights": 1e6, "gradients": 1e6, "optimizer": 2e6, "activations": 3e6}
+PLACES = {"position": [0, 1, 2], "label": [-100, None, 7]}
+FORWARD = plots.forward_steps(tiny.config("llama"), 2, 7)
+PANELS = {"loss": {1: RUNS, 2: RUNS}, "seconds": {1: 20, 2: 30}, "bytes": {1: [5.0], 2: [6.0]}}
+HISTORY = {"train": [(i, 5 - i / 10) for i in range(10)], "validation": [(0, 5.0), (9, 4.3)]}
+MANY = dict(bases=BASES, origin=ORIGIN)  # what several runs need
+FIGURES = {
+    "text_cards": ((CARDS,), {"model_bytes": 2.6e6, "origin": "live, 1 seed"}),
+    "which_data_which_parameters": ((), {}),
+    "forward_map": (FORWARD, {}),
+    "memory_stack": (({"predicted": STACK, "measured": STACK},), {"origin": "live, 1 seed"}),
+    "loss_curves": (({"poems": [(0, 4.7), (9, 4.2)], "stories": [(0, 3.5), (9, 3.9)]},),
+                    {"baselines": {"base": 4.7}}),
+    "live_curve": ((HISTORY,), {}),
+    "brick_wall": ((3, {"top 1": {2}, "none": set()}), {"notes": {"top 1": "0.2 M"}}),
+    "against_k": (({"top": PANELS, "bottom": PANELS},), {**MANY, "baselines": {"base": 4.7}}),
+    "sequence_rows": ((PLACES, 1), {}),
+    "heat_map": (([[4.1, None], [4.2, 4.9]], ["a", "b"], ["0.1", "1"]),
+                 {"xlabel": "rate", "ylabel": "start", "unit": "nats a token", "best": "min",
+                  "seeds": 3, **MANY}),
+    "with_band": (({"prompt": {1: RUNS, 5: RUNS}},),
+                  {**MANY, "xlabel": "vectors", "log": True, "baselines": {"base": 4.7}}),
+    "norms": (([1.0, 1.2, 1.1] * 20, {"learned": [2.0, 30.0]}), {}),
+    "tied_and_free": ((3, 5), {"free": {2}}),
+    "against_parameters": (({"prompt": (640, RUNS), "full": (1_300_000, RUNS)},),
+                           {**MANY, "baselines": {"base": 4.7}}),
+    "rate_sensitivity": (({"direct": {1e-3: RUNS, 1e-2: [4.0, 4.1, float("nan")]}},),
+                         {**MANY, "ceiling": 6.0}),
+}  # fmt: skip
+TITLE = "What was found, in one short sentence"
+
+
+def make(name: str, **changes) -> Figure:
+    args, options = FIGURES[name]
+    places = {"brick_wall": 2, "sequence_rows": 2, "heat_map": 3, "tied_and_free": 2}
+    places |= {"norms": 2, "forward_map": 2, "live_curve": 1, "which_data_which_parameters": 0}
+    at = places.get(name, 1)
+    return getattr(plots, name)(*args[:at], TITLE, *args[at:], **{**options, **changes})
+
+
+def texts(figure: Figure) -> list[str]:
+    return [t.get_text() for t in figure.findobj(lambda a: hasattr(a, "get_text")) if t.get_text()]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_has_title_and_size_and_nothing_is_clipped(name):
+    figure = make(name)
+    data = plots.png(figure)
+    assert data == plots.png(make(name))  # the same data, the same bytes
+    assert isinstance(figure, Figure) and any(TITLE in t.replace("\n", " ") for t in texts(figure))
+    height, width, _ = imread(io.BytesIO(data)).shape
+    assert width == SIZE[0] and height <= SIZE[1]
+    renderer = figure.canvas.get_renderer()
+    ticks = set()
+    found = {}
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            # ticks beyond the ends of the axis exist and are not drawn: ask for what is
+            ticks |= {id(t) for tick in (*axis.majorTicks, *axis.minorTicks)
+                      for t in (tick.label1, tick.label2)}  # fmt: skip
+            found[f"ticks of {axis}"] = axis.get_tightbbox(renderer)
+    for text in figure.findobj(Text):
+        if text.get_text().strip() and id(text) not in ticks and text.get_visible():
+            found[text.get_text()] = Text.get_window_extent(text, renderer)
+    for what, box in found.items():
+        if box is not None:
+            inside = box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1
+            assert inside, (what, box)
+
+
+WITH_AXES = ["memory_stack", "loss_curves", "live_curve", "against_k", "heat_map", "with_band",
+             "norms", "against_parameters", "rate_sensitivity"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITH_AXES)
+def test_axes_have_labels_with_units(name):
+    figure = make(name)
+    for axes in figure.axes:
+        if axes.get_label() == "<colorbar>":
+            assert "nats" in axes.get_ylabel()
+            continue
+        assert axes.get_xlabel()
+        assert axes.get_ylabel() or axes.get_title(loc="left") or name == "memory_stack"
+        spines = [axes.spines[side].get_visible() for side in ("top", "right")]
+        assert spines == [False, False]
+    said = " ".join(texts(figure))
+    assert re.search(r"\((nats a token|MB|count|bytes|ms a step)|nats a token", said)
+
+
+@pytest.mark.parametrize("name", [n for n, (_, o) in FIGURES.items() if "origin" in o])
+def test_origin_stands_at_the_foot(name):
+    figure = make(name)
+    (line,) = [t for t in figure.texts if t.get_text() == FIGURES[name][1]["origin"]]
+    assert line.get_fontsize() == 7 and line.get_position()[1] < 0.05
+
+
+SEVERAL = [n for n, (_, o) in FIGURES.items() if "bases" in o]
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_refuses_mixed_or_missing_bases(name):
+    for wrong, said in ((["abc", "abd"], "abc, abd"), ([], "none is given"), ([None], "none")):
+        with pytest.raises(ValueError, match=f"bases: .*{said}"):
+            make(name, bases=wrong)
+    make(name, bases="abc")
+
+
+FEW = [4.1, 4.2]
+TOO_FEW = {
+    "against_k": ({"top": {**PANELS, "loss": {1: FEW}}},),
+    "with_band": ({"prompt": {1: RUNS, 5: FEW}},),
+    "against_parameters": ({"prompt": (640, FEW)},),
+    "rate_sensitivity": ({"direct": {1e-3: FEW}},),
+}
+
+
+@pytest.mark.parametrize("name", TOO_FEW)
+def test_refuses_fewer_than_three_seeds(name):
+    options = FIGURES[name][1]
+    with pytest.raises(ValueError, match="has 2 seeds; a comparison needs at least 3"):
+        getattr(plots, name)(*TOO_FEW[name], TITLE, **options)
+
+
+def test_heat_map_of_runs_counts_its_seeds():
+    with pytest.raises(ValueError, match="2 seeds"):
+        make("heat_map", seeds=2)
+    with pytest.raises(ValueError, match="none is given"):
+        make("heat_map", bases=None)
+    make("heat_map", seeds=None, bases=None)  # one forward pass is no comparison
+
+
+BAD = [
+    (lambda: plots.loss_curves({}, TITLE), "nothing is given"),
+    (lambda: plots.loss_curves({"poems": []}, TITLE), "poems.*no points"),
+    (lambda: plots.live_curve({"train": [], "validation": []}), "no training step"),
+    (lambda: plots.text_cards([], TITLE), "one to four"),
+    (lambda: plots.text_cards(CARDS * 3, TITLE), "6 given"),
+    (lambda: plots.brick_wall(3, {}, TITLE), "one to four"),
+    (lambda: plots.brick_wall(3, {"top": {3}}, TITLE), r"\[3\]; there are 0 to 2"),
+    (lambda: plots.sequence_rows({"a": [1], "b": [1, 2]}, 0, TITLE), "lengths"),
+    (lambda: plots.sequence_rows({"a": [1]}, 2, TITLE), "n=2"),
+    (lambda: plots.memory_stack({}, TITLE), "nothing"),
+    (lambda: plots.heat_map([[1.0]], ["a"], ["b", "c"], TITLE, xlabel="", ylabel="", unit=""),
+     "1 rows of 2"),
+    (lambda: plots.heat_map([[None]], ["a"], ["b"], TITLE, xlabel="", ylabel="", unit=""),
+     "no finite"),
+    (lambda: plots.against_k({"top": {"loss": {1: RUNS}}}, TITLE, **MANY), "has no .*seconds"),
+    (lambda: plots.against_parameters({"base": (0, RUNS)}, TITLE, **MANY), "baseline"),
+    (lambda: plots.with_band({"a": {1: [float("nan")] * 3}}, TITLE, xlabel="x", **MANY),
+     "diverged"),
+    (lambda: canvas(" "), "title"),
+    (lambda: plots.show(canvas(TITLE)[0], see=""), "see"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "text"), BAD)
+def test_bad_input_is_named(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+def test_show_displays_one_png_and_says_what_to_see(monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(style, "in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append((a, k)))
+    figure = make("tied_and_free")
+    assert plots.show(figure, see="the hatched cells follow") is None
+    ((data,), options) = shown.pop()
+    assert not shown and options == {"raw": True}
+    assert set(data) == {"image/png", "text/plain"}
+    assert data["text/plain"] == f"[figure: {TITLE}]"  # the same on every machine
+    assert capsys.readouterr().out == "What to see: the hatched cells follow\n"
+
+
+def test_show_outside_a_notebook_prints(capsys):
+    plots.show(make("tied_and_free"), see="the cells")
+    assert capsys.readouterr().out == f"[figure: {TITLE}]\nWhat to see: the cells\n"
+
+
+def test_repr_is_the_title():
+    figure = make("tied_and_free")
+    assert repr(figure) == f"<figure: {TITLE}>" and figure._repr_png_() == plots.png(figure)
+
+
+def test_pyplot_is_not_imported():
+    """It takes a second, and would show each figure a second time."""
+    code = "import sys; from peft_lab import plots; print('matplotlib.pyplot' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_spread_moves_as_little_as_needed():
+    assert spread([0.1, 0.5, 0.9], 0.1, 0, 1) == [0.1, 0.5, 0.9]
+    a, b = spread([0.5, 0.5], 0.1, 0, 1)
+    assert (a, b) == pytest.approx((0.45, 0.55))
+    for places in ([0.5] * 6, [0.0, 0.01, 0.02, 0.9], [1.0, 0.99, 0.98], [0.3, 0.1, 0.2, 0.25]):
+        moved = spread(places, 0.1, 0, 1)
+        ranked = sorted(moved)
+        assert all(b - a >= 0.1 - 1e-9 for a, b in zip(ranked, ranked[1:], strict=False))
+        assert min(moved) >= -1e-9 and max(moved) <= 1 + 1e-9
+        order = sorted(range(len(places)), key=lambda i: places[i])
+        assert [moved[i] for i in order] == ranked  # nobody overtakes
+
+
+def boxes(figure: Figure, wanted) -> list:
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    return [
+        Text.get_window_extent(t, renderer) for a in figure.axes for t in a.texts if wanted(t)
+    ]  # of the text alone: an annotation's own would hold its arrow
+
+
+def overlapping(found: list) -> list:
+    return [
+        (a, b)
+        for i, a in enumerate(found)
+        for b in found[i + 1 :]
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
+    ]
+
+
+def test_end_labels_do_not_overlap():
+    curves = {f"method {i}": [(0, 5.0), (9, 4.0 + i / 200)] for i in range(7)}
+    found = boxes(plots.loss_curves(curves, TITLE), lambda t: t.get_text().startswith("method"))
+    assert len(found) == 7 and not overlapping(found)
+
+
+@pytest.mark.parametrize("crowd", [2, 9])
+def test_names_of_points_do_not_overlap(crowd):
+    points = {f"method {i}": (20_000 + 400 * i, [4.3 + i / 500] * 3) for i in range(crowd)}
+    points["far"] = (2_000_000, [4.1, 4.1, 4.2])
+    figure = plots.against_parameters(points, TITLE, **MANY)
+    found = boxes(figure, lambda t: t.get_text() in points)
+    assert len(found) == crowd + 1 and not overlapping(found)
+
+
+def test_sizes_and_counts_in_words():
+    assert [size_text(n) for n in (0, 999, 7_680, 23_040, 1e6, 2_620_000, 3.5e9)] == [
+        "0 B", "999 B", "7.7 KB", "23 KB", "1 MB", "2.6 MB", "3.5 GB"]  # fmt: skip
+    assert [count_text(n) for n in (0, 960, 7_680, 1_310_000)] == ["0", "960", "7.68 k", "1.31 M"]
+
+
+def test_end_labels_on_a_log_axis():
+    figure, axes = canvas(TITLE)
+    axes.set_yscale("log")
+    axes.set_ylim(1, 100)
+    end_labels(axes, [("ten", 10, "black")])
+    assert axes.texts[0].xyann[1] == pytest.approx(0.5)
+
+
+def test_forward_steps_tell_the_real_shapes():
+    import torch
+
+    model = tiny.tiny("llama", torch.float32)
+    outer, inside = map(dict, FORWARD)
+    seen = {}
+    block = model.model.layers[0]
+    for name, module in {
+        "embeddings": model.model.embed_tokens, "feed-forward": block.mlp.up_proj,
+        "final norm": model.model.norm, "logits": model.lm_head, "block's sum": block,
+    }.items():  # fmt: skip
+        module.register_forward_hook(lambda m, a, y, name=name: seen.update({name: y}))
+    model(tiny.tokens(2, 7))
+    for name, value in seen.items():
+        assert tuple(value.shape) == {**outer, **inside}[name]
+    assert inside["keys, values"] == (2, 2, 7, 8) and inside["queries"] == (2, 4, 7, 8)
+    assert inside["attention"] == (2, 4, 7, 7)

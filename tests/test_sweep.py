@@ -1,0 +1,411 @@
+"""tools/sweep.py: the plan on invented losses, and real runs of a toy model."""
+
+import json
+import math
+import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+import toy
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+import grid  # noqa: E402
+import sweep  # noqa: E402
+
+RATES = grid.rates(1e-3)
+OTHER = {"base_fingerprint": "other", "task_sha256": "t"}
+
+
+def experiments(best=0.01, plan="best", **changes):
+    """One experiment whose loss is lowest at a known rate, and one that builds upon it."""
+    return {
+        "first": {
+            "plan": plan,
+            "seeds": 3,
+            "arms": [
+                grid.arm("base", "Base", grid.NO_TRAINING),
+                grid.arm("a", "Fake", RATES, {"x": 1}, best=best, **changes),
+            ],
+        },
+        "second": {
+            "plan": "best",
+            "seeds": 3,
+            "arms": [
+                grid.arm("b", "Fake", grid.around("first", "a"), best=best),
+                grid.arm("c", "Fake", grid.NO_TRAINING, init={"trained": ["first", "a"]}),
+            ],
+        },
+    }
+
+
+class Fake:
+    """In the place of `execute`: losses by formula, and a list of what was asked for."""
+
+    def __init__(self, stop_after=math.inf, facts=None):
+        self.asked, self.stop_after = [], stop_after
+        self.facts = facts or {"base_fingerprint": "b", "task_sha256": "t"}
+
+    def __call__(self, config, items, starts, code):
+        if len(self.asked) >= self.stop_after:
+            raise KeyboardInterrupt
+        self.asked.append(config)
+        best, rate, seed = config["method"].get("best"), config["learning_rate"], config["seed"]
+        distance = abs(math.log(rate / best)) if best and rate else 0.0
+        # the test loss prefers another rate: it must not decide
+        found = {
+            "validation_nats": 4 + distance, "test_nats": 4 - distance + 0.01 * (seed or 0),
+            "seconds": 1.0, "test_items": [1.0],
+        }  # fmt: skip
+        if rate in config["method"].get("fails_at", []):
+            found = {"error": "FloatingPointError: the loss is nan"}
+        return {
+            "id": sweep.identity(config), "learning_rate": rate, "seed": seed, "config": config,
+            "base": config["base"], "code": "c", **self.facts, **found,
+        }  # fmt: skip
+
+
+@pytest.fixture
+def do(tmp_path, monkeypatch):
+    """do(experiments, ...) sweeps into one folder; returns the configs that were really run."""
+
+    def sweep_all(tables, names=None, fake=None, facts=None, retry=False):
+        fake = fake or Fake()
+        monkeypatch.setattr(sweep, "execute", fake)
+        store = sweep.Store(tmp_path, facts or {}, retry)
+        plan = sweep.Plan(tables, store)
+        worker = sweep.Sweep(plan, names or list(tables))
+        try:
+            worker.work()
+            worker.trim()
+        except KeyboardInterrupt:
+            pass
+        do.plan, do.store = plan, store
+        return fake.asked
+
+    do = sweep_all
+    do.folder = tmp_path
+    return do
+
+
+def pairs(configs, best=0.01):
+    return [(c["learning_rate"], c["seed"]) for c in configs if c["method"].get("best") == best]
+
+
+def test_rates_with_one_seed_then_all_seeds_at_the_best(do):
+    asked = do(experiments(), ["first"])
+    assert pairs(asked) == [(r, 0) for r in RATES] + [(0.01, 1), (0.01, 2)]
+    assert len(asked) == 1 + 6 + 2  # the base once
+
+
+@pytest.mark.parametrize(
+    "best, new",
+    [(0.3, [1.0]), (1.0, [1.0, 3.0]), (1e9, [1.0, 3.0, 10.0]), (1e-9, [3e-4, 1e-4, 3e-5])],
+)
+def test_a_best_at_the_edge_widens_the_grid(do, best, new):
+    tried = [rate for rate, seed in pairs(do(experiments(best), ["first"]), best) if seed == 0]
+    assert tried[6:] == new
+
+
+def test_the_ladder_has_an_end(do):
+    tables = experiments(1e9)
+    tables["first"]["arms"][1]["rates"] = grid.LADDER[-2:]
+    assert {rate for rate, _ in pairs(do(tables, ["first"]), 1e9)} == set(grid.LADDER[-2:])
+
+
+def test_a_full_grid_is_not_widened(do):
+    assert pairs(do(experiments(1e9, "grid"), ["first"]), 1e9) == [
+        (r, seed) for r in RATES for seed in range(3)
+    ]
+
+
+def test_what_it_builds_upon_comes_first(do):
+    """`second` needs the best rate of first/a: its runs are made, and no others of `first`."""
+    asked = do(experiments(), ["second"])
+    own = [c for c in asked if c["method"].get("best")]
+    assert pairs(own)[:6] == [(r, 0) for r in RATES]
+    start = asked[-1]["method"]["init"]["trained"]
+    assert start["method"] == {"kind": "Fake", "best": 0.01}
+    assert (start["learning_rate"], start["steps"]) == (0.01, 150)
+    assert asked[-1]["steps"] == 0
+    assert not [c for c in asked if c["method"]["kind"] == "Base"]
+
+
+def test_equal_runs_of_two_experiments_are_made_once(do):
+    asked = do(experiments())
+    assert len({sweep.identity(c) for c in asked}) == len(asked)
+    assert len([c for c in asked if c["method"].get("best")]) == 6 + 2  # b asks for nothing new
+    copies = [json.loads(f.read_text()) for f in (do.folder / "second").glob("*.json")]
+    assert {c["experiment"] for c in copies} == {"second"}
+    assert sorted(c["arm"] for c in copies) == ["b"] * 5 + ["c"] * 3
+
+
+def test_killed_anywhere_it_goes_on_to_the_same_end(do):
+    whole = [sweep.identity(c) for c in do(experiments())]
+    for file in do.folder.glob("*/*.json"):
+        file.unlink()
+    parts = []
+    while part := do(experiments(), fake=Fake(stop_after=4)):
+        parts += part
+    assert [sweep.identity(c) for c in parts] == whole
+
+
+def test_finished_runs_are_never_repeated(do):
+    assert do(experiments())
+    assert do(experiments()) == []
+
+
+def test_a_failed_run_is_recorded_and_the_rest_goes_on(do):
+    tables = experiments(fails_at=[0.1, 0.3])
+    asked = do(tables, ["first"])
+    assert pairs(asked) == [(r, 0) for r in RATES] + [(0.01, 1), (0.01, 2)]
+    errors = [r for r in do.store.runs.values() if "error" in r]
+    assert [r["error"] for r in errors] == ["FloatingPointError: the loss is nan"] * 2
+    assert do(tables, ["first"]) == []
+    assert [rate for rate, _ in pairs(do(tables, ["first"], retry=True))] == [0.1, 0.3]
+
+
+def test_all_rates_failing_ends_too(do, capsys):
+    tables = experiments(fails_at=RATES)
+    assert len(do(tables)) == 1 + 6  # what builds upon it cannot begin
+    sweep.show_list(do.plan, ["first", "second"])
+    assert "6 failed, best rate -" in capsys.readouterr().out
+
+
+def test_runs_on_another_base_are_made_again(do):
+    do(experiments(), ["first"])
+    now = {("storyteller-micro", "poems"): OTHER}
+    assert len(do(experiments(), ["first"], Fake(facts=OTHER), facts=now)) == 9
+    assert do(experiments(), ["first"], Fake(facts=OTHER), facts=now) == []
+
+
+def test_a_damaged_file_is_made_again(do):
+    do(experiments(), ["first"])
+    file = sorted((do.folder / "first").glob("*.json"))[0]
+    file.write_text(file.read_text()[:50])
+    assert [sweep.identity(c) for c in do(experiments(), ["first"])] == [file.stem]
+
+
+def test_items_are_kept_at_the_chosen_rate_only(do):
+    tables = experiments()
+    tables["first"]["items"] = True
+    do(tables)
+    kept = {r["learning_rate"] for r in do.store.runs.values() if "test_items" in r}
+    assert kept == {None, 0.01}
+    assert not any("test_items" in r for (e, _), r in do.store.runs.items() if e == "second")
+    assert do(tables) == []
+
+
+def test_files_are_written_aside_and_renamed(tmp_path, monkeypatch):
+    file = tmp_path / "a" / "b.json"
+    sweep.write_record(file, {"x": 1, "y": [1, 2]})
+    assert file.read_text() == '{\n"x": 1,\n"y": [1, 2]\n}\n'
+    monkeypatch.setattr(sweep.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        sweep.write_record(file, {"x": 2})
+    assert json.loads(file.read_text())["x"] == 1
+    with pytest.raises(ValueError):
+        sweep.write_record(file, {"x": math.nan})
+
+
+def test_a_process_that_dies_is_tried_again_then_recorded(do, monkeypatch, capsys):
+    """Once for the neighbours of a run that took its process along, then it has failed."""
+
+    class Pool:
+        def __init__(self, jobs, mp_context):
+            self.broken = False
+
+        def submit(self, execute, config, *rest):
+            if self.broken:
+                raise BrokenProcessPool("gone")
+            future = Future()
+            if config["learning_rate"] == 0.03:
+                self.broken = True
+                future.set_exception(BrokenProcessPool("gone"))
+            else:
+                future.set_result(execute(config, *rest))
+            return future
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(sweep, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(sweep, "execute", fake := Fake())
+    monkeypatch.setattr(sweep, "materials", lambda *_: (None, None, None, fake.facts))
+    store = sweep.Store(do.folder)
+    plan = sweep.Plan(experiments(), store)
+    assert sweep.Sweep(plan, ["first"], jobs=2).work() == 9
+    assert len(fake.asked) == 8
+    (dead,) = [r for r in store.runs.values() if "error" in r]
+    assert dead["learning_rate"] == 0.03 and dead["error"].startswith("BrokenProcessPool")
+
+
+def test_arms_of_one_experiment_differ():
+    for name, table in grid.EXPERIMENTS.items():
+        methods = [json.dumps(arm["method"], sort_keys=True) for arm in table["arms"]]
+        assert len(set(methods)) == len(methods), name
+        assert len({arm["arm"] for arm in table["arms"]}) == len(methods), name
+        assert table["seeds"] >= 3
+        if name == "summary":  # at least six rates for each method
+            assert all(arm["rates"] is None or len(arm["rates"]) >= 6 for arm in table["arms"])
+
+
+# --- real runs --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A toy base with the four blocks of the real one, and a task of 30 rows."""
+    folder = tmp_path_factory.mktemp("data")
+    base = folder / "models" / "storyteller-micro"
+    toy.toy_model(num_hidden_layers=4).half().save_pretrained(base)
+    toy.toy_tokenizer().save_pretrained(base)
+    (folder / "tasks" / "poems").mkdir(parents=True)
+    words = toy.TEXT.split()
+    for split, first in (("train", 0), ("validation", 5), ("test", 9)):
+        rows = [{"text": " ".join(words[(first + i) % 7 :][: 6 + i % 3])} for i in range(10)]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "tasks" / "poems" / f"{split}.jsonl").write_text(lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEFT_LAB_DATA", str(folder))
+        sweep.materials.cache_clear()
+        yield folder
+    sweep.materials.cache_clear()
+
+
+SMALL = {
+    "summary": {
+        "plan": "best", "seeds": 3, "items": True, "arms": [
+            grid.arm("base", "Base", grid.NO_TRAINING),
+            grid.prompt("prompt", [0.1], length=4, init="vocabulary"),
+        ],
+    },
+    "freed": {
+        "plan": "best", "seeds": 3, "arms": [
+            grid.prefix("free 0", grid.NO_TRAINING, length=4, init=grid.PROMPT, trainable=[]),
+            grid.prefix("MLP", [1e-6], length=4, init="random", mlp=8),
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def swept(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grid, "WIDEN", 0)
+        *_, facts = sweep.materials("storyteller-micro", "poems")
+        store = sweep.Store(out / "results", {("storyteller-micro", "poems"): facts})
+        plan = sweep.Plan(SMALL, store, {"steps": 5})
+        sweep.Sweep(plan, list(SMALL), starts=out / "starts").work()
+    return store, out / "starts"
+
+
+def of(store, experiment, arm):
+    runs = [r for (e, _), r in store.runs.items() if (e, r["arm"]) == (experiment, arm)]
+    assert not [r["error"] for r in runs if "error" in r]
+    return sorted(runs, key=lambda run: run["seed"] or 0)
+
+
+def test_a_run_tells_how_it_was_made(swept):
+    store, _ = swept
+    (base,), prompt = of(store, "summary", "base"), of(store, "summary", "prompt")
+    assert [r["seed"] for r in prompt] == [0, 1, 2]
+    run = prompt[0]
+    assert (run["parameters"], run["kept_parameters"]) == (4 * 32, 4 * 32)
+    assert run["memory"]["optimizer"] == 2 * 4 * 4 * 32 + 4
+    assert run["file_bytes"] > 4 * 4 * 32
+    assert (run["steps"], run["base"]) == (5, "storyteller-micro")
+    assert len(run["base_fingerprint"]) == len(run["task_sha256"]) == 16
+    assert {"torch", "transformers", "python"} <= set(run["versions"])
+    assert {"commit", "dirty", "code", "time"} <= set(run)
+    assert run["curve"][-1][0] == 5 and run["machine"]["threads"] == 1
+    assert run["step_ms_p10"] <= run["step_ms"]
+    assert len({r["test_nats"] for r in prompt}) == 3  # each seed differs
+    assert run["validation_nats"] != base["validation_nats"]
+    # the items' means, weighted by their tokens, are the mean over all tokens
+    tokens = base["test_item_tokens"]
+    mean = sum(n * t for n, t in zip(run["test_items"], tokens, strict=True)) / sum(tokens)
+    assert mean == pytest.approx(run["test_nats"], abs=1e-3)
+    assert len((store.folder / "summary" / f"{run['id']}.json").read_text()) < 2000
+
+
+def test_the_prefix_starts_with_the_loss_of_the_prompt_of_its_seed(swept):
+    store, starts = swept
+    for free, prompt in zip(of(store, "freed", "free 0"), of(store, "summary", "prompt"),
+                            strict=True):  # fmt: skip
+        assert free["test_nats"] == pytest.approx(prompt["test_nats"], abs=2e-5)
+        assert free["parameters"] == 0
+    assert len(list(starts.iterdir())) == 3
+
+
+def test_what_only_helps_training_is_not_in_the_file(swept):
+    run = of(swept[0], "freed", "MLP")[0]
+    assert run["kept_parameters"] == 4 * 4 * 2 * 32 < run["parameters"]
+    assert run["file_bytes"] < 4 * run["kept_parameters"] + 1000
+
+
+def test_check_makes_a_run_again(swept, capsys):
+    store, starts = swept
+    assert sweep.check(store, starts, seed=1)
+    assert "difference 0.000000" in capsys.readouterr().out
+    altered = {k: {**r, "test_nats": 1.0 + 1e-4 * (r["seed"] or 0)} for k, r in store.runs.items()}
+    wrong = sweep.Store(Path("nowhere"))
+    wrong.runs = altered
+    assert not sweep.check(wrong, starts, seed=1)
+    assert capsys.readouterr().out.startswith("FAIL")
+    with pytest.raises(SystemExit, match="no finished run"):
+        sweep.check(sweep.Store(Path("nowhere")), starts)
+
+
+@pytest.mark.parametrize("experiment", grid.EXPERIMENTS)
+def test_every_arm_of_the_grid_can_be_made(data, experiment, tmp_path_factory):
+    model, *_ = sweep.materials("storyteller-micro", "poems")
+    starts = data / "starts"
+    for arm in grid.EXPERIMENTS[experiment]["arms"]:
+        spec = dict(arm["method"])
+        config = {**grid.SETTINGS, "steps": 1, "learning_rate": 0.1, "seed": 0}
+        if "trained" in spec.get("init", ()):
+            source, name = spec["init"]["trained"]
+            plan = sweep.Plan(grid.EXPERIMENTS, sweep.Store(data / "none"))
+            start = {"method": plan.arm(source, name)["method"], "learning_rate": 0.1, "steps": 1}
+            spec["init"] = {"trained": start}
+        method = sweep.make_method(spec, config, starts)
+        if method is None:
+            continue
+        with method.attach(model):
+            trains = arm["rates"] is not grid.NO_TRAINING
+            assert (method.num_parameters() > 0) == trains, arm["arm"]
+            assert method.num_parameters() == method.expected_parameters(model.config)
+
+
+def test_a_diverging_run_keeps_its_error(data, tmp_path):
+    config = {
+        **grid.SETTINGS, "steps": 5, "learning_rate": 1e30, "seed": 0,
+        "method": {"kind": "FullFineTuning"},
+    }  # fmt: skip
+    record = sweep.execute(config, True, tmp_path, sweep.code_state())
+    assert record["error"].startswith("FloatingPointError")
+    assert record["id"] == sweep.identity(config) and record["base_fingerprint"]
+    model, *_ = sweep.materials("storyteller-micro", "poems")
+    assert not any(p.requires_grad for p in model.parameters())  # detached all the same
+
+
+def test_a_trial_must_not_go_where_the_results_are(capsys):
+    with pytest.raises(SystemExit):
+        sweep.main(["--steps", "3"])
+    assert "name a folder with --out" in capsys.readouterr().err
+
+
+def test_the_command_line(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(grid, "EXPERIMENTS", SMALL)
+    monkeypatch.setattr(grid, "WIDEN", 0)
+    arguments = ["--out", str(tmp_path), "--steps", "2", "--experiment", "summary"]
+    assert sweep.main(arguments) == 0
+    assert "done: 4 runs made, 4 stored, 0 failed" in capsys.readouterr().out
+    assert sweep.main([*arguments, "--list"]) == 0
+    assert "3 of   3 done, 0 failed, best rate 0.1" in capsys.readouterr().out
+    assert sweep.main([*arguments, "--check"]) == 0
+    assert sweep.main(arguments) == 0
+    assert "done: 0 runs made" in capsys.readouterr().out

@@ -1,0 +1,201 @@
+"""The pure functions over the whole grid of their sliders, the views, and their printed twins."""
+
+import itertools
+
+import ipywidgets
+import pytest
+import tiny
+import torch
+
+from peft_lab import widgets
+from peft_lab.accounting import memory
+from peft_lab.methods import FullFineTuning, LayerFreezing, PrefixTuning, PromptTuning
+
+EXAMPLES = [
+    {"talent": "story", "bytes": 1_000, "text": "Once."},
+    {"talent": "story", "bytes": 5_000, "text": "Once upon a time."},
+    {"talent": "poem", "bytes": 2_000, "text": "The moon,\nthe spoon."},
+]
+SAMPLES = {0: "a story", 20: "half a poem", 100: "a poem"}
+TOKENS = ["<bos>", "Once", "upon", "<eos>"]
+CONFIG = tiny.config("llama")
+
+
+def batch(rows: int, length: int) -> dict:
+    ids = tiny.tokens(rows, length)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+
+
+def test_talents_over_the_grid():
+    for talent, size in itertools.product(("story", "poem"), (1, 1_000, 2_000, 4_999, 5_000, 1e9)):
+        found = widgets.talent_text(EXAMPLES, talent, size)
+        own = [e for e in EXAMPLES if e["talent"] == talent]
+        assert found in own
+        assert found["bytes"] <= size or found == own[0]
+    assert widgets.talent_text(EXAMPLES, "story", 5_000)["text"] == "Once upon a time."
+    assert widgets.talent_text(EXAMPLES, "story", 4_999)["text"] == "Once."
+    with pytest.raises(ValueError, match="'mood'.*poem, story"):
+        widgets.talent_text(EXAMPLES, "mood", 1)
+
+
+def test_samples_over_the_grid():
+    expected = {0: 0, 1: 0, 19: 0, 20: 20, 99: 20, 100: 100, 500: 100, -1: 0}
+    for step, at in expected.items():
+        assert widgets.sample_at(SAMPLES, step) == (at, SAMPLES[at])
+    with pytest.raises(ValueError, match="samples"):
+        widgets.sample_at({}, 0)
+
+
+@pytest.mark.parametrize(("rows", "length"), [(1, 2), (2, 7), (4, 16)])
+def test_memory_plan_equals_what_accounting_measures(rows, length):
+    """Every choice of neighbouring blocks, and full fine-tuning."""
+    model = tiny.tiny("llama", torch.float32)
+    choices = [None] + [range(a, b) for a in range(tiny.L) for b in range(a + 1, tiny.L + 1)]
+    for live in choices:
+        method = FullFineTuning() if live is None else LayerFreezing(live.start, len(live))
+        with method.attach(model):
+            found = memory(model, method, batch(rows, length)).measured
+            tensors = len(list(method.parameters()))
+        plan = widgets.plan_memory(CONFIG, rows, length, live)
+        assert plan["weights"] == found.weights
+        assert plan["gradients"] == found.gradients
+        assert plan["optimizer"] == found.optimizer - 4 * tensors  # its step counters
+        assert plan["activations"] == found.activations
+
+
+def test_memory_plan_over_the_grid():
+    for rows, length in itertools.product([1, 2, 4, 8, 16, 32, 64], [32, 64, 128, 256, 512]):
+        plan = widgets.plan_memory(CONFIG, rows, length)
+        assert plan["optimizer"] == 2 * plan["gradients"] == 2 * plan["weights"] > 0
+        more = widgets.plan_memory(CONFIG, 2 * rows, length)
+        assert 1.9 * plan["activations"] < more["activations"] < 2 * plan["activations"]
+    assert widgets.plan_memory(CONFIG, 8, 32, range(0))["activations"] == 0
+    with pytest.raises(ValueError, match="0 to 2"):
+        widgets.plan_memory(CONFIG, 8, 32, range(2, 4))
+
+
+def test_blocks_bill_over_the_grid():
+    layers = CONFIG.num_hidden_layers
+    for first in range(layers):
+        for last in range(first, layers):
+            bill = widgets.blocks_bill(CONFIG, first, last)
+            method = LayerFreezing(first, last - first + 1)
+            assert bill["trained"] == method.expected_parameters(CONFIG)
+            assert bill["passed"] == layers - first
+            assert 0 < bill["work"] < 1 and 0 < bill["share"] < 1
+            if first:  # one place lower: as many parameters, more work and memory
+                lower = widgets.blocks_bill(CONFIG, first - 1, last - 1)
+                assert lower["trained"] == bill["trained"]
+                assert lower["work"] > bill["work"] and lower["bytes"] > bill["bytes"]
+    for wrong in ((-1, 0), (1, 0), (0, layers)):
+        with pytest.raises(ValueError, match="first="):
+            widgets.blocks_bill(CONFIG, *wrong)
+
+
+def test_prompt_places_over_the_grid():
+    for n in range(13):
+        at = widgets.prompt_places(n, TOKENS, CONFIG.hidden_size)
+        assert at["parameters"] == n * CONFIG.hidden_size
+        if n:
+            assert at["parameters"] == PromptTuning(n).expected_parameters(CONFIG)
+        rows = at["rows"]
+        assert {len(values) for values in rows.values()} == {n + len(TOKENS)}
+        assert rows["label"][: n + 1] == [-100] * (n + 1)
+        assert rows["position"][n] == n and sum(rows["mask"]) == n + len(TOKENS)
+        assert at["scored"] == sum(value != -100 for value in rows["label"]) == 3
+    with pytest.raises(ValueError, match="n=-1"):
+        widgets.prompt_places(-1, TOKENS, 4)
+    with pytest.raises(ValueError, match="given=5"):
+        widgets.prompt_places(1, TOKENS, 4, given=5)
+
+
+def test_freed_layers_over_the_grid():
+    layers = CONFIG.num_hidden_layers
+    for k in range(layers + 1):
+        at = widgets.freed_layers(CONFIG, 5, k)
+        method = PrefixTuning(5, init="zero", trainable=at["free"])
+        assert at["parameters"] == method.expected_parameters(CONFIG)
+        assert list(at["free"]) == list(range(layers))[layers - k :]
+    with pytest.raises(ValueError, match="k=4"):
+        widgets.freed_layers(CONFIG, 5, layers + 1)
+
+
+def test_layer_shares_over_the_grid():
+    shares = torch.rand(3, 4, 5)
+    for layer in range(3):
+        assert torch.allclose(torch.tensor(widgets.layer_shares(shares, layer)), shares[layer])
+        assert widgets.layer_shares(shares.tolist(), layer) == shares[layer].tolist()
+    with pytest.raises(ValueError, match="layer=3"):
+        widgets.layer_shares(shares, 3)
+
+
+VIEWS = {
+    "talent_widget": (EXAMPLES,),
+    "samples_widget": (SAMPLES,),
+    "memory_widget": ({"tiny": CONFIG},),
+    "blocks_widget": (CONFIG,),
+    "prompt_widget": (TOKENS, 32),
+    "freed_widget": (CONFIG, 5, {0: [4.4, 4.5, 4.6]}),
+    "shares_widget": (torch.rand(2, 3, 4).tolist(), TOKENS),
+}
+TWINS = {
+    "talent_table": (EXAMPLES,),
+    "samples_table": (SAMPLES,),
+    "memory_table": ({"tiny": CONFIG},),
+    "blocks_table": (CONFIG,),
+    "prompt_table": (TOKENS, 32),
+    "freed_table": (CONFIG, 5, {0: [4.4, 4.5, 4.6]}),
+    "shares_table": (torch.full((2, 3, 4), 0.25).tolist(),),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_view_draws_at_once_and_after_every_move(name, monkeypatch, capsys):
+    boxes = []
+    monkeypatch.setattr("IPython.display.display", boxes.append)
+    assert getattr(widgets, name)(*VIEWS[name]) is None
+    (box,) = boxes
+    *controls, output = box.children
+    assert isinstance(output, ipywidgets.Output)
+    first = capsys.readouterr().out
+    assert first.strip()
+    seen = {first}
+    for control in controls:
+        if hasattr(control, "continuous_update"):
+            assert control.continuous_update is False
+        for value in positions(control):
+            control.value = value
+            said = capsys.readouterr().out
+            assert "Error" not in said
+            seen.add(said)
+    assert len(seen) > 2
+
+
+def positions(control):
+    """Every place where the slider can stand."""
+    if hasattr(control, "options"):
+        values = [o[1] if isinstance(o, tuple) else o for o in control.options]
+    elif isinstance(control, ipywidgets.IntRangeSlider):
+        span = range(control.min, control.max + 1)
+        values = [(a, b) for a in span for b in span if a <= b]
+    else:
+        values = list(range(control.min, control.max + 1))
+    return values
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_twin_prints_the_same_each_time(name, capsys):
+    getattr(widgets, name)(*TWINS[name])
+    first = capsys.readouterr().out
+    getattr(widgets, name)(*TWINS[name])
+    assert first == capsys.readouterr().out
+    assert max(map(len, first.split("\n"))) <= 88
+
+
+def test_twins_say_what_the_pure_functions_say(capsys):
+    widgets.blocks_table(CONFIG)
+    assert len(capsys.readouterr().out.strip().split("\n")) == 2 + 6  # all neighbours of 3 blocks
+    widgets.shares_table(*TWINS["shares_table"])
+    assert capsys.readouterr().out.count("25%") == 6
+    widgets.talent_table(EXAMPLES)
+    assert "    the spoon." in capsys.readouterr().out

@@ -1,0 +1,154 @@
+"""The grid that tools/sweep.py runs, fixed before the first seed.
+
+An experiment has arms (what is compared) and says how many seeds. Its plan is one of
+
+    "best"   try the learning rates with seed 0, take the best on validation (a best at the edge
+             adds the next rate, up to WIDEN on each side), then run all seeds at that rate;
+    "grid"   run every learning rate with every seed.
+
+A method is written as the class in `peft_lab` and its arguments. Three things are filled in when
+a run starts: the seed, the tokenizer, and what another run has trained ({"trained": [experiment,
+arm]}: the prompt of that arm at its best learning rate, with the seed of this run).
+"""
+
+SETTINGS = {
+    "task": "poems",
+    "base": "storyteller-micro",
+    "steps": 150,
+    "batch_size": 8,
+    "warmup": 0.1,
+    "decay": "linear",
+    "clip": 1.0,
+}
+LAYERS = 4  # of storyteller-micro
+WIDEN = 3
+LADDER = [float(f"{digit}e{power}") for power in range(-6, 2) for digit in (1, 3)]
+
+
+def rates(first: float, count: int = 6) -> list[float]:
+    """`count` neighbours on the ladder ... 0.001, 0.003, 0.01, 0.03 ..."""
+    start = LADDER.index(first)
+    return LADDER[start : start + count]
+
+
+def around(experiment: str, arm: str, count: int = 3) -> dict:
+    """`count` (odd) rates around the best one of another arm."""
+    return {"around": [experiment, arm], "count": count}
+
+
+def arm(name: str, kind: str, learning_rates, tags: dict | None = None, **options) -> dict:
+    """`tags` are for tables and figures; they change nothing in a run."""
+    method = {"kind": kind, **options}
+    return {"arm": name, "method": method, "rates": learning_rates, "tags": tags or {}}
+
+
+def prompt(name: str, learning_rates, tags: dict | None = None, **options) -> dict:
+    return arm(name, "PromptTuning", learning_rates, tags, **{"length": 20, **options})
+
+
+def prefix(name: str, learning_rates, tags: dict | None = None, **options) -> dict:
+    return arm(name, "PrefixTuning", learning_rates, tags, **{"length": 20, **options})
+
+
+def layers(name: str, first: int, count: int, place: str) -> dict:
+    tags = {"place": place, "count": count}
+    return arm(name, "LayerFreezing", rates(3e-4), tags, first=first, count=count)
+
+
+TEXT = "Write a little poem for a child, in four short lines, and let the lines rhyme."
+PROMPT = {"trained": ["summary", "prompt"]}
+NO_TRAINING = None  # in the place of learning rates: no step is taken
+
+top = [layers(f"top {k}", LAYERS - k, k, "top") for k in range(1, LAYERS)]
+bottom = [layers(f"bottom {k}", 0, k, "bottom") for k in range(1, LAYERS)]
+middle = [  # an odd number of blocks has no middle among four; of one, it is the lower place
+    layers("middle 1", (LAYERS - 1) // 2, 1, "middle"),
+    layers("middle 2", (LAYERS - 2) // 2, 2, "middle"),
+]
+PROMPT_RATES = rates(3e-3)
+PREFIX_RATES = around("summary", "prefix (text)")
+INITS = {"normal": "N(0, 1), as in peft", "random": "at the embeddings' scale"}
+
+
+def freed(name: str, place: str, free: list[int]) -> dict:
+    """A prefix that starts as what the prompt says, of which some layers are trained on."""
+    learning_rates = PREFIX_RATES if free else NO_TRAINING
+    tags = {"place": place, "count": len(free)}
+    return prefix(name, learning_rates, tags, init=PROMPT, trainable=free)
+
+
+EXPERIMENTS = {
+    "summary": {  # the end of 04: loss against trainable parameters
+        "plan": "best",
+        "seeds": 5,
+        "items": True,  # keep the loss of each test item, for a bootstrap over them
+        "arms": [
+            arm("base", "Base", NO_TRAINING),
+            arm("full", "FullFineTuning", rates(1e-4)),
+            prompt("prompt", PROMPT_RATES, init="vocabulary"),
+            prefix("prefix (text)", rates(1e-3), init="text", text=TEXT),
+            prefix("prefix (MLP)", rates(3e-4), init="random", mlp=128),
+            *top[:2],
+            arm("BitFit", "BitFit", rates(1e-3)),
+            arm("P-tuning", "PTuning", rates(1e-4), length=20, hidden=128),
+        ],
+    },
+    "layers": {  # 02: which blocks are trained
+        "plan": "best",
+        "seeds": 5,
+        "arms": [*top, *bottom, *middle, layers("all", 0, LAYERS, "all")],
+    },
+    "init": {  # 03: initialisation and learning rate
+        "plan": "grid",
+        "seeds": 3,
+        "arms": [
+            prompt(init, PROMPT_RATES, {"init": INITS.get(init, init)}, init=init, **options)
+            for init, options in (
+                ("normal", {}), ("random", {}), ("vocabulary", {}), ("text", {"text": TEXT}),
+            )
+        ],
+    },
+    "length": {  # 03: how many vectors
+        "plan": "best",
+        "seeds": 5,
+        "arms": [
+            prompt(
+                f"length {n}", around("init", "vocabulary"), {"length": n},
+                length=n, init="vocabulary",
+            )
+            for n in (1, 2, 5, 10, 20, 50)
+        ],
+    },
+    "freed": {  # 04: from one voice to one for each layer
+        "plan": "best",
+        "seeds": 5,
+        "arms": [
+            freed("free 0", "none", []),
+            *(freed(f"free top {j}", "top", list(range(LAYERS - j, LAYERS)))
+              for j in range(1, LAYERS)),
+            *(freed(f"free bottom {j}", "bottom", list(range(j))) for j in range(1, LAYERS)),
+            freed("free all", "all", list(range(LAYERS))),
+            # the control: as many steps more for the prompt itself
+            prompt("prompt, trained on", around("summary", "prompt"), init=PROMPT),
+        ],
+    },
+    "depth": {  # 04: the same start, but a prefix in the lowest layers only
+        "plan": "best",
+        "seeds": 5,
+        "arms": [
+            arm("layers 0", "Base", NO_TRAINING, {"count": 0}),
+            *(prefix(f"layers {k}", PREFIX_RATES, {"count": k}, init=PROMPT, layers=list(range(k)))
+              for k in range(1, LAYERS)),
+            prefix(f"layers {LAYERS}", PREFIX_RATES, {"count": LAYERS}, init=PROMPT,
+                   trainable=list(range(LAYERS))),
+        ],
+    },
+    "reparametrisation": {  # 04: with and without the MLP
+        "plan": "grid",
+        "seeds": 3,
+        "arms": [
+            prefix("direct", rates(1e-4, 8), {"mlp": None}, init="random"),
+            prefix("MLP", rates(1e-4, 8), {"mlp": 128}, init="random", mlp=128),
+        ],
+    },
+}  # fmt: skip

@@ -1,0 +1,748 @@
+"""Make the runs of tools/grid.py and keep each as one JSON file in data/results.
+
+    python tools/sweep.py                          # all experiments; go on where it stopped
+    python tools/sweep.py --experiment init --jobs 2
+    python tools/sweep.py --list                   # what is done, what is chosen, what is missing
+    python tools/sweep.py --check                  # make a random finished run once more
+
+A run is known by the hash of its settings. Finished runs are never repeated, also not for another
+experiment that needs the same one; a failed run is kept with its error and does not stop the rest
+(`--retry` tries those again). Each run computes with one thread, so `--jobs` may be the number of
+cores. What is shared or widened between arms is decided from the stored runs alone: killed at any
+moment, a sweep goes on to the same end.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import inspect
+import json
+import math
+import multiprocessing
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tools"))
+
+import grid  # noqa: E402
+
+from peft_lab.paths import data_dir  # noqa: E402
+from peft_lab.results import best_learning_rate  # noqa: E402
+
+CURVE_POINTS = 15
+ATTEMPTS = 2  # of a run whose process died; one process that dies takes its neighbours along
+
+
+# --- one run ----------------------------------------------------------------------------------
+
+
+def identity(config: dict) -> str:
+    """12 digits that tell one run from another."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def fit_settings(config: dict) -> dict:
+    """The part of a config that `fit` takes."""
+    names = ("steps", "batch_size", "warmup", "decay", "clip", "learning_rate", "seed")
+    return {name: config[name] for name in names}
+
+
+@cache
+def materials(base: str, task: str):
+    """(model, tokenizer, task, facts about both); a process loads them once."""
+    import torch
+
+    from peft_lab import fingerprint, load_base, load_task
+
+    torch.set_num_threads(1)
+    model, tokenizer = load_base(base)
+    digest = hashlib.sha256()
+    for split in ("train", "validation", "test"):
+        file = data_dir() / "tasks" / task / f"{split}.jsonl"
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
+    facts = {"base_fingerprint": fingerprint(model), "task_sha256": digest.hexdigest()[:16]}
+    return model, tokenizer, load_task(task, tokenizer), facts
+
+
+def make_method(spec: dict, config: dict, starts: Path):
+    """The method that a config describes, not attached; None for the base alone."""
+    import torch
+
+    import peft_lab
+
+    model, tokenizer, _, _ = materials(config["base"], config["task"])
+    options = {name: value for name, value in spec.items() if name != "kind"}
+    if spec["kind"] == "Base":
+        return None
+    kind = getattr(peft_lab, spec["kind"])
+    init = options.get("init")
+    if init == "normal":
+        generator = torch.Generator().manual_seed(config["seed"])
+        width = model.get_input_embeddings().weight.shape[1]
+        options["init"] = torch.randn(options["length"], width, generator=generator)
+    elif isinstance(init, dict):
+        trained = train_start({**config, **init["trained"]}, starts)
+        is_prompt = spec["kind"] == "PromptTuning"
+        options["init"] = trained.vectors().detach() if is_prompt else trained
+    if "text" in options:
+        options["tokenizer"] = tokenizer
+    if "seed" in inspect.signature(kind).parameters:
+        options["seed"] = config["seed"]
+    return kind(**options)
+
+
+def train_start(config: dict, starts: Path):
+    """The trained method that another run begins with. Kept in `starts`, made if not there."""
+    import torch
+
+    from peft_lab import Method
+
+    model, _, task, facts = materials(config["base"], config["task"])
+    folder = starts / f"{identity(config)}-{facts['base_fingerprint']}-{facts['task_sha256']}"
+    if not folder.is_dir():
+        method = make_method(config["method"], config, starts)
+        with method.attach(model):
+            train(model, task, method, config)
+        starts.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=starts) as aside:
+            method.save(Path(aside) / "method")
+            with contextlib.suppress(OSError):  # another process was faster, with the same bits
+                os.replace(Path(aside) / "method", folder)
+    method = Method.load(folder)
+    with torch.no_grad(), method.attach(model):  # its tensors are taken up by attaching
+        pass
+    return method
+
+
+def train(model, task, method, config: dict) -> tuple[list, list[float]]:
+    """Returns the training loss of each step and the milliseconds of each but the first."""
+    import torch
+
+    from peft_lab import fit
+
+    ticks: list[float] = []
+
+    def optimizer(parameters):
+        stepper = torch.optim.AdamW(parameters, config["learning_rate"], weight_decay=0.0)
+        stepper.register_step_post_hook(lambda *_: ticks.append(time.perf_counter()))
+        return stepper
+
+    history = fit(
+        model, task, method, **fit_settings(config), evaluate_every=0, progress=False,
+        live_curve=False, optimizer=optimizer,
+    )  # fmt: skip
+    steps = [1000 * (b - a) for a, b in zip(ticks, ticks[1:], strict=False)]
+    return history.train, steps
+
+
+def run(config: dict, *, items: bool, starts: Path) -> dict:
+    """Train, score and measure. Losses in nats a token.
+
+    Raises:
+        FloatingPointError: the run diverged.
+    """
+    from peft_lab import count_parameters
+
+    began = time.perf_counter()
+    model, _, task, _ = materials(config["base"], config["task"])
+    method = make_method(config["method"], config, starts)
+    found = {
+        "parameters": 0, "kept_parameters": 0, "file_bytes": 0, "memory": None,
+        "step_ms": None, "step_ms_p10": None, "curve": [],
+    }  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        if method is not None:
+            stack.enter_context(method.attach(model))
+            found["parameters"] = method.num_parameters()
+        if config["steps"]:
+            found["memory"] = measured_memory(model, task, method, config["batch_size"])
+            curve, milliseconds = train(model, task, method, config)
+            found["curve"] = thinned(curve)
+            if len(milliseconds) > 1:
+                found["step_ms"] = round(statistics.median(milliseconds), 2)
+                found["step_ms_p10"] = round(statistics.quantiles(milliseconds, n=10)[0], 2)
+        scores = score(model, task)
+    if method is not None:
+        if config["method"].get("mlp"):
+            method.drop_mlp()
+        if config["method"]["kind"] == "PTuning":
+            method.drop_encoder()
+        found["kept_parameters"] = count_parameters(method)
+        with tempfile.TemporaryDirectory() as folder:
+            method.save(folder)
+            found["file_bytes"] = sum(file.stat().st_size for file in Path(folder).iterdir())
+    test_items = scores.pop("test_items")
+    found |= scores
+    if items:
+        found["test_items"] = test_items
+        if method is None:
+            found["test_item_tokens"] = scored_tokens(task)
+    return found | {"seconds": round(time.perf_counter() - began, 2)}
+
+
+def score(model, task) -> dict:
+    """Losses on validation and test, at the end and nowhere else."""
+    from peft_lab import evaluate
+
+    scores = {}
+    for split in ("validation", "test"):
+        result = evaluate(model, getattr(task, split), pad_id=model.config.pad_token_id)
+        if not math.isfinite(result.nats_per_token):
+            raise FloatingPointError(f"the {split} loss is {result.nats_per_token}")
+        scores[f"{split}_nats"] = round(result.nats_per_token, 6)
+        scores[f"{split}_bits_per_byte"] = round(result.bits_per_byte, 6)
+    pairs = zip(result.per_example, result.per_example_tokens, strict=True)
+    scores["test_items"] = [round(nats / tokens, 3) for nats, tokens in pairs]
+    return scores
+
+
+def scored_tokens(task) -> list[int]:
+    return [int((example.labels[1:] >= 0).sum()) for example in task.test]
+
+
+def measured_memory(model, task, method, batch_size: int) -> dict:
+    """Bytes of a training step on the first batch of the training set, in its own order."""
+    from peft_lab import collate, memory
+
+    batch = collate(task.train[:batch_size], model.config.pad_token_id)
+    measured = memory(model, method, batch).measured
+    names = ("weights", "gradients", "optimizer", "activations")
+    return {name: getattr(measured, name) for name in names}
+
+
+def thinned(curve: list) -> list:
+    """(step, mean loss of the steps since the point before), some 15 points."""
+    size = max(1, math.ceil(len(curve) / CURVE_POINTS))
+    parts = [curve[i : i + size] for i in range(0, len(curve), size)]
+    return [[part[-1][0], round(statistics.fmean(loss for _, loss in part), 3)] for part in parts]
+
+
+@cache
+def versions() -> dict:
+    import torch
+    import transformers
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+@cache
+def code_state() -> dict:
+    """The commit, whether the package differs from it, and a hash of the package as it is."""
+
+    def git(*arguments: str) -> str | None:
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            return subprocess.run(
+                ["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True
+            ).stdout.strip()
+        return None
+
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / "peft_lab").rglob("*.py")):
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
+    dirty = git("status", "--porcelain", "--", "peft_lab")
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if dirty is None else bool(dirty),
+        "code": digest.hexdigest()[:12],
+    }
+
+
+def execute(config: dict, items: bool, starts: Path, code: dict) -> dict:
+    """A run, or its error, with all that tells how it was made (runs in a worker process)."""
+    _, _, _, facts = materials(config["base"], config["task"])
+    try:
+        found = run(config, items=items, starts=starts)
+    except Exception as error:  # whatever it is, the rest of the sweep goes on
+        found = {"error": f"{type(error).__name__}: {error}"}
+    return {
+        "id": identity(config),
+        "learning_rate": config["learning_rate"],
+        "seed": config["seed"],
+        "steps": config["steps"],
+        "base": config["base"],
+        **facts,
+        "config": config,
+        **found,
+        "versions": versions(),
+        "machine": {"system": platform.system(), "processor": platform.machine(), "threads": 1},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **code,
+    }
+
+
+# --- the store --------------------------------------------------------------------------------
+
+
+def write_record(file: Path, record: dict) -> None:
+    """One field a line, written aside and renamed: a reader never sees half a file."""
+    lines = [f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in record.items()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    aside.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
+    os.replace(aside, file)
+
+
+@dataclass
+class Store:
+    """The finished runs in a folder, experiment by experiment."""
+
+    folder: Path
+    facts: dict = field(default_factory=dict)  # (base, task) -> what they are now; {}: any will do
+    retry: bool = False
+    runs: dict = field(default_factory=dict)  # (experiment, id) -> record
+
+    def __post_init__(self):
+        for file in sorted(self.folder.glob("*/*.json")):
+            self.read(file)
+
+    def read(self, file: Path) -> None:
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            experiment, key = record["experiment"], record["id"]
+        except (OSError, ValueError, KeyError) as error:
+            print(f"{file} cannot be read ({error}); it will be made again", file=sys.stderr)
+            return
+        if not (self.retry and "error" in record):
+            self.runs[experiment, key] = record
+
+    def current(self, record: dict | None) -> bool:
+        """Is it a run that counts: on the base and the task as they are now?"""
+        if record is None:
+            return False
+        now = self.facts.get((record["config"]["base"], record["config"]["task"]), {})
+        return all(record[name] == value for name, value in now.items())
+
+    def get(self, experiment: str, config: dict, arm: dict, items: bool) -> dict | None:
+        """The finished run, if there is one; one of another experiment is copied."""
+        key = identity(config)
+        record = self.runs.get((experiment, key))
+        if self.current(record) and record["arm"] == arm["arm"] and record["tags"] == arm["tags"]:
+            return record
+        for (_, other_key), other in list(self.runs.items()):
+            has_items = "test_items" in other or "error" in other or not items
+            if other_key == key and self.current(other) and has_items:
+                return self.add(experiment, other, arm, items)
+        return None
+
+    def add(self, experiment: str, record: dict, arm: dict, items: bool) -> dict:
+        own = {"experiment": experiment, "arm": arm["arm"], "tags": arm["tags"]}
+        rest = {k: v for k, v in record.items() if items or not k.startswith("test_item")}
+        record = {**own, **{k: v for k, v in rest.items() if k not in own}}
+        write_record(self.folder / experiment / f"{record['id']}.json", record)
+        self.runs[experiment, record["id"]] = record
+        return record
+
+
+# --- the plan ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    experiment: str
+    arm: dict
+    config: dict
+    items: bool
+
+
+class Plan:
+    """What is still to be done: a function of the grid and of the stored runs, nothing else.
+
+    Args:
+        experiments: as in `grid.EXPERIMENTS`.
+        store: the finished runs.
+        settings: in the place of `grid.SETTINGS`.
+    """
+
+    def __init__(self, experiments: dict, store: Store, settings: dict | None = None):
+        self.experiments, self.store = experiments, store
+        self.settings = {**grid.SETTINGS, **(settings or {})}
+
+    def arm(self, experiment: str, name: str) -> dict:
+        return next(a for a in self.experiments[experiment]["arms"] if a["arm"] == name)
+
+    def missing(self, experiment: str, arm: dict) -> list[Job]:
+        """Runs that can start now. None left: the arm is done (or waits, see `blocked`)."""
+        try:
+            stages = self._stages(experiment, arm)
+            return next((jobs for jobs in stages if jobs), [])
+        except Undecided as wait_for:  # another arm's choice of a learning rate comes first
+            return self.missing(wait_for.experiment, self.arm(wait_for.experiment, wait_for.arm))
+
+    def chosen(self, experiment: str, arm: dict) -> float | None:
+        """The arm's best learning rate.
+
+        Raises:
+            Undecided: its runs are not finished, or all have failed.
+        """
+        for jobs in self._rate_stages(experiment, arm, tried := []):
+            if jobs:
+                raise Undecided(experiment, arm["arm"])
+        try:
+            return best_learning_rate(self._runs(experiment, arm, tried))
+        except ValueError as error:
+            raise Undecided(experiment, arm["arm"], failed=True) from error
+
+    def _stages(self, experiment: str, arm: dict) -> Iterator[list[Job]]:
+        """Lists of missing runs: those of one stage must be done before the next can be told."""
+        if arm["rates"] is grid.NO_TRAINING:
+            seeds = self._seeds(experiment) if self._random(arm) else [None]
+            yield self._lacking(experiment, arm, [(None, seed) for seed in seeds])
+            return
+        yield from self._rate_stages(experiment, arm, [])
+        if self.experiments[experiment]["plan"] == "best":
+            with contextlib.suppress(Undecided):  # all rates failed: nothing more to do
+                best = self.chosen(experiment, arm)
+                pairs = [(best, seed) for seed in self._seeds(experiment)]
+                yield self._lacking(experiment, arm, pairs)
+
+    def _rate_stages(self, experiment: str, arm: dict, tried: list) -> Iterator[list[Job]]:
+        """The stages up to the choice of a rate; `tried` gets the rates."""
+        tried += self._rates(arm)
+        plan = self.experiments[experiment]["plan"]
+        seeds = self._seeds(experiment) if plan == "grid" else self._seeds(experiment)[:1]
+        yield self._lacking(experiment, arm, [(rate, seed) for rate in tried for seed in seeds])
+        while plan == "best":
+            try:
+                best = best_learning_rate(self._runs(experiment, arm, tried))
+            except ValueError:
+                return
+            new = self._beyond(arm, tried, best)
+            if new is None:
+                return
+            tried.append(new)
+            tried.sort()
+            yield self._lacking(experiment, arm, [(new, seed) for seed in seeds])
+
+    def _beyond(self, arm: dict, tried: list[float], best: float) -> float | None:
+        """The next rate beyond the best one, if that lies at the edge of those tried."""
+        first = self._rates(arm)
+        place = grid.LADDER.index(best)
+        if best == tried[0] and place > 0:
+            widened, new = grid.LADDER.index(first[0]) - place, place - 1
+        elif best == tried[-1] and place + 1 < len(grid.LADDER):
+            widened, new = place - grid.LADDER.index(first[-1]), place + 1
+        else:
+            return None
+        return grid.LADDER[new] if widened < grid.WIDEN else None
+
+    def _rates(self, arm: dict) -> list[float]:
+        rates = arm["rates"]
+        if not isinstance(rates, dict):
+            return list(rates)
+        middle = grid.LADDER.index(self._choice_of(*rates["around"]))
+        side = rates["count"] // 2
+        return grid.LADDER[max(0, middle - side) : middle + side + 1]
+
+    def _choice_of(self, experiment: str, name: str) -> float | None:
+        return self.chosen(experiment, self.arm(experiment, name))
+
+    def _seeds(self, experiment: str) -> list[int]:
+        return list(range(self.experiments[experiment]["seeds"]))
+
+    def _random(self, arm: dict) -> bool:
+        return arm["method"]["kind"] != "Base"
+
+    def config(self, arm: dict, rate: float | None, seed: int | None) -> dict:
+        method = dict(arm["method"])
+        settings = dict(self.settings)
+        if arm["rates"] is grid.NO_TRAINING:
+            settings["steps"] = 0
+        if isinstance(method.get("init"), dict):
+            source = self.arm(*method["init"]["trained"])
+            start = {
+                "method": source["method"],
+                "learning_rate": self._choice_of(*method["init"]["trained"]),
+                "steps": self.settings["steps"],
+            }
+            method["init"] = {"trained": start}
+        return {**settings, "method": method, "learning_rate": rate, "seed": seed}
+
+    def _lacking(self, experiment: str, arm: dict, pairs: list) -> list[Job]:
+        items = self.experiments[experiment].get("items", False)
+        jobs = [Job(experiment, arm, self.config(arm, *pair), items) for pair in pairs]
+        return [j for j in jobs if self.store.get(experiment, j.config, arm, items) is None]
+
+    def _runs(self, experiment: str, arm: dict, rates: list) -> list[dict]:
+        """The finished runs that decide about the rate."""
+        plan = self.experiments[experiment]["plan"]
+        seeds = self._seeds(experiment) if plan == "grid" else self._seeds(experiment)[:1]
+        items = self.experiments[experiment].get("items", False)
+        configs = [self.config(arm, rate, seed) for rate in rates for seed in seeds]
+        found = [self.store.get(experiment, config, arm, items) for config in configs]
+        return [record for record in found if record is not None]
+
+    def expected(self, experiment: str, arm: dict) -> int:
+        """How many runs the arm needs, as far as can be told now."""
+        seeds = self.experiments[experiment]["seeds"]
+        if arm["rates"] is grid.NO_TRAINING:
+            return seeds if self._random(arm) else 1
+        tried: list[float] = []
+        try:
+            for jobs in self._rate_stages(experiment, arm, tried):
+                if jobs:
+                    break
+        except Undecided:
+            rates = arm["rates"]
+            tried = [0.0] * (rates["count"] if isinstance(rates, dict) else len(rates))
+        grid_plan = self.experiments[experiment]["plan"] == "grid"
+        return len(tried) * seeds if grid_plan else len(tried) + seeds - 1
+
+    def done(self, experiment: str, arm: dict) -> list[dict]:
+        """The stored runs of an arm that count."""
+        found = [r for (e, _), r in self.store.runs.items() if e == experiment]
+        return [r for r in found if r["arm"] == arm["arm"] and self.store.current(r)]
+
+
+class Undecided(Exception):
+    """The best learning rate of an arm is needed before it is known."""
+
+    def __init__(self, experiment: str, arm: str, failed: bool = False):
+        super().__init__(f"{experiment}/{arm}")
+        self.experiment, self.arm, self.failed = experiment, arm, failed
+
+
+# --- doing it ---------------------------------------------------------------------------------
+
+
+class Sweep:
+    """Works a plan off, with `jobs` processes side by side (1: in this process)."""
+
+    def __init__(self, plan: Plan, names: list[str], jobs: int = 1, starts: Path | None = None):
+        self.plan, self.names, self.jobs = plan, names, jobs
+        self.starts = starts or ROOT / "build" / "starts"
+        self.attempts: dict[str, int] = {}
+        self.seconds: list[float] = []
+
+    def next_job(self, busy: set[str]) -> Job | None:
+        """The first missing run in the order of the grid that is not being made."""
+        for experiment in self.names:
+            for arm in self.plan.experiments[experiment]["arms"]:
+                for job in self.plan.missing(experiment, arm):
+                    if identity(job.config) not in busy:
+                        return job
+        return None
+
+    def work(self) -> int:
+        """Make all missing runs; returns how many there were."""
+        if self.jobs == 1:
+            made = 0
+            while job := self.next_job(set()):
+                record = execute(job.config, job.items, self.starts, code_state())
+                self.finish(job, record)
+                made += 1
+            return made
+        return self._work_side_by_side()
+
+    def _work_side_by_side(self) -> int:
+        made, running = 0, {}
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.jobs, mp_context=context)
+        try:
+            while True:
+                busy = {identity(job.config) for job in running.values()}
+                while len(running) < self.jobs and (job := self.next_job(busy)):
+                    busy.add(identity(job.config))
+                    try:
+                        future = pool.submit(
+                            execute, job.config, job.items, self.starts, code_state()
+                        )
+                    except BrokenProcessPool:  # noticed here before a result tells of it
+                        break
+                    running[future] = job
+                if not running:
+                    return made
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                broken = False
+                for future in finished:
+                    job = running.pop(future)
+                    record = self._record(future, job)
+                    broken |= isinstance(future.exception(), BrokenProcessPool)
+                    if record is not None:
+                        self.finish(job, record)
+                        made += 1
+                if broken:
+                    pool.shutdown()
+                    pool = ProcessPoolExecutor(self.jobs, mp_context=context)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _record(self, future: Future, job: Job) -> dict | None:
+        """What a worker brought; None if its process died and the run is to be tried again."""
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            key = identity(job.config)
+            self.attempts[key] = self.attempts.get(key, 0) + 1
+            if self.attempts[key] < ATTEMPTS:
+                return None
+            return failure(job.config, error)
+
+    def finish(self, job: Job, record: dict) -> None:
+        self.plan.store.add(job.experiment, record, job.arm, job.items)
+        self.seconds.append(record.get("seconds", 0.0))
+        print(self.line(job, record), flush=True)
+
+    def trim(self) -> None:
+        """Keep the losses of single items at the chosen rates only: the files stay small."""
+        for experiment in self.names:
+            for arm in self.plan.experiments[experiment]["arms"]:
+                if arm["rates"] is grid.NO_TRAINING or self.plan.missing(experiment, arm):
+                    continue
+                with contextlib.suppress(Undecided):
+                    best = self.plan.chosen(experiment, arm)
+                    for record in self.plan.done(experiment, arm):
+                        if record["learning_rate"] != best and "test_items" in record:
+                            self.plan.store.add(experiment, record, arm, items=False)
+
+    def line(self, job: Job, record: dict) -> str:
+        """What was done, and the time left."""
+        arms = [(name, arm) for name in self.names for arm in self.plan.experiments[name]["arms"]]
+        done = sum(len(self.plan.done(*pair)) for pair in arms)
+        expected = sum(max(self.plan.expected(*p), len(self.plan.done(*p))) for p in arms)
+        left = (expected - done) * statistics.fmean(self.seconds[-40:]) / self.jobs
+        told = record.get("error") or (
+            f"validation {record['validation_nats']:.4f}, test {record['test_nats']:.4f}, "
+            f"{record['seconds']:.1f} s"
+        )
+        rate = "" if record["learning_rate"] is None else f", rate {record['learning_rate']:g}"
+        seed = "" if record["seed"] is None else f", seed {record['seed']}"
+        return (
+            f"{done}/{expected} {job.experiment}: {job.arm['arm']}{rate}{seed}: {told}; "
+            f"{left / 60:.0f} min left"
+        )
+
+
+def failure(config: dict, error: BaseException) -> dict:
+    """The record of a run whose process died."""
+    _, _, _, facts = materials(config["base"], config["task"])
+    return {
+        "id": identity(config), "learning_rate": config["learning_rate"], "seed": config["seed"],
+        "steps": config["steps"], "base": config["base"], **facts, "config": config,
+        "error": f"{type(error).__name__}: {error}", "versions": versions(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"), **code_state(),
+    }  # fmt: skip
+
+
+def check(store: Store, starts: Path, seed: int | None = None) -> bool:
+    """Make a random finished run once more; does it land within the spread over its seeds?
+
+    The spread is highest less lowest test loss over the seeds of the same arm and rate.
+    """
+    groups: dict[tuple, list[dict]] = {}
+    for (experiment, _), record in store.runs.items():
+        if "error" not in record and record["seed"] is not None and store.current(record):
+            groups.setdefault((experiment, record["arm"], record["learning_rate"]), []).append(
+                record
+            )
+    groups = {key: runs for key, runs in groups.items() if len(runs) >= 3}
+    if not groups:
+        raise SystemExit("there is no finished run with three seeds to check: sweep first")
+    chooser = random.Random(seed)
+    runs = groups[chooser.choice(sorted(groups))]
+    old = chooser.choice(sorted(runs, key=lambda r: r["seed"]))
+    losses = [r["test_nats"] for r in runs]
+    spread = max(losses) - min(losses)
+    new = execute(old["config"], False, starts, code_state())
+    told = f"{old['experiment']}/{old['id']} ({old['arm']}, seed {old['seed']})"
+    if "error" in new:
+        print(f"FAIL {told}: {new['error']}")
+        return False
+    difference = abs(new["test_nats"] - old["test_nats"])
+    fine = difference <= spread
+    print(
+        f"{'ok' if fine else 'FAIL'} {told}: test loss {new['test_nats']:.6f}, stored "
+        f"{old['test_nats']:.6f}; difference {difference:.6f}, spread over seeds {spread:.6f}"
+    )
+    if new["code"] != old["code"]:
+        print(f"     the package has changed since: {old['code']} then, {new['code']} now")
+    return fine
+
+
+def show_list(plan: Plan, names: list[str]) -> None:
+    for experiment in names:
+        print(experiment)
+        for arm in plan.experiments[experiment]["arms"]:
+            done = plan.done(experiment, arm)
+            failed = sum("error" in record for record in done)
+            rate = "-"
+            with contextlib.suppress(Undecided):
+                if arm["rates"] is not grid.NO_TRAINING:
+                    rate = f"{plan.chosen(experiment, arm):g}"
+            print(
+                f"  {arm['arm']:20} {len(done):3} of {plan.expected(experiment, arm):3} done, "
+                f"{failed} failed, best rate {rate}"
+            )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = list(grid.EXPERIMENTS)
+    parser.add_argument("--experiment", action="append", choices=names, help="only this (again)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
+    parser.add_argument("--list", action="store_true", help="show what is done")
+    parser.add_argument("--check", action="store_true", help="make one finished run again")
+    parser.add_argument("--retry", action="store_true", help="try failed runs again")
+    parser.add_argument("--out", type=Path, help="in the place of data/results")
+    parser.add_argument("--base", help="another base: with --out, for a trial")
+    parser.add_argument("--steps", type=int, help="another number of steps: with --out")
+    args = parser.parse_args(arguments)
+    if (args.base or args.steps) and not args.out:
+        parser.error("--base and --steps change the grid: name a folder with --out for that")
+    if args.jobs < 1:
+        parser.error(f"--jobs must be at least 1, not {args.jobs}")
+
+    folder = args.out or data_dir() / "results"
+    settings = {}
+    if args.base:
+        settings["base"] = args.base
+    if args.steps:
+        settings["steps"] = args.steps
+    store = Store(folder, retry=args.retry)
+    plan = Plan(grid.EXPERIMENTS, store, settings)
+    chosen = args.experiment or names
+    if args.list:
+        show_list(plan, chosen)
+        return 0
+    base, task = plan.settings["base"], plan.settings["task"]
+    *_, facts = materials(base, task)
+    store.facts = {(base, task): facts}
+    outdated = sum(not store.current(r) for r in store.runs.values() if "error" not in r)
+    if outdated:
+        print(f"{outdated} runs are of another base or task than those at hand: made again")
+    if args.check:
+        return 0 if check(store, ROOT / "build" / "starts") else 1
+    sweep = Sweep(plan, chosen, args.jobs)
+    try:
+        made = sweep.work()
+        sweep.trim()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on")
+        return 130
+    failed = [r for r in store.runs.values() if "error" in r]
+    print(f"done: {made} runs made, {len(store.runs)} stored, {len(failed)} failed")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
