@@ -13,28 +13,38 @@ _NAMES = {
     "anatomy": ["Anatomy"],
     "methods": [
         "Method", "FullFineTuning", "LayerFreezing", "BitFit", "PromptTuning", "PrefixTuning",
-        "PTuning", "Compose",
+        "PTuning", "Compose", "Adapted",
     ],
     "tasks": [
         "Row", "Example", "Task", "IGNORE", "load_task", "known_tasks", "read_rows", "encode",
         "collate", "batches",
     ],
     "evaluation": [
-        "Evaluation", "scored_nll", "evaluate", "classify", "accuracy", "forgetting",
+        "Evaluation", "scored_nll", "token_nll", "evaluate", "classify", "accuracy", "forgetting",
         "longest_copied_run", "form_of_poem", "shuffled_lines", "slot_recall",
         "majority_baseline", "bag_of_words_baseline",
     ],
     "training": ["History", "fit"],
     "accounting": [
-        "Count", "Memory", "count", "count_parameters", "memory", "saved_activation_bytes",
-        "format_bytes",
+        "Bytes", "Count", "Memory", "count", "count_parameters", "memory", "format_bytes",
+        "saved_activation_bytes", "predicted_activation_bytes",
     ],
     "checks": ["check_close", "check_order", "check_between", "check_equal"],
     "show": ["show_source"],
     "paths": ["data_dir", "notebooks_dir"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = {*_NAMES, "plots", "widgets", "exercises", "verse", "checkpoint", "cli"}
+_MODULES = {
+    *_NAMES,
+    "attention",
+    "checkpoint",
+    "cli",
+    "exercises",
+    "plots",
+    "results",
+    "verse",
+    "widgets",
+}
 
 __all__ = sorted(_HOME)
 

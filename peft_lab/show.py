@@ -12,8 +12,8 @@ def show_source(*objects: Any, docstrings: str = "first") -> None:
 
     Args:
         objects: what to show; several are shown one under the other.
-        docstrings: ``"first"`` keeps the first line of each docstring (the rest, with shapes and
-            sources, is a ``help()`` away), ``"all"`` keeps them whole, ``"none"`` drops them.
+        docstrings: ``"first"`` keeps the first paragraph of each docstring (the rest is a
+            ``help()`` away), ``"all"`` keeps them whole, ``"none"`` drops them.
 
     Outside a notebook the text is printed. Raises TypeError where an object has no Python source.
     """
@@ -46,7 +46,7 @@ def source(thing: Any, *, docstrings: str = "first") -> str:
 
 
 def _shorten(text: str, *, keep_first: bool) -> str:
-    """Cut every docstring to its first line, or away."""
+    """Cut every docstring to its first paragraph, or away."""
     lines = text.split("\n")
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, kinds) and n.body]
@@ -60,7 +60,10 @@ def _shorten(text: str, *, keep_first: bool) -> str:
         while stop < len(lines) and not lines[stop].strip():
             stop += 1  # the blank lines after a docstring belong to it
         keep = keep_first or len(node.body) == 1  # a body may not become empty
-        short = [f'{indent}"""{said.splitlines()[0]}"""'] if keep else []
+        text = said.split("\n\n")[0].split("\n")
+        short = [f'{indent}"""{text[0]}', *(f"{indent}{line}" for line in text[1:])]
+        short[-1] += '"""'
+        short = short if keep else []
         if keep and isinstance(node, (ast.Module, ast.ClassDef)):
             short.append("")
         lines[first.lineno - 1 : stop] = short

@@ -14,7 +14,7 @@ from peft_lab.anatomy import (
     linear_shapes,
     outer_parameters,
 )
-from peft_lab.methods import BitFit, FullFineTuning, LayerFreezing
+from peft_lab.methods import BitFit, FullFineTuning, LayerFreezing, PromptTuning
 
 VARIANTS = [
     ("gpt2", {}),
@@ -44,8 +44,7 @@ every_variant = pytest.mark.parametrize(
 @every_variant
 def test_closed_forms_equal_what_is_there(name, changes):
     settings = config(name, **changes)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(settings)
+    model = AutoModelForCausalLM.from_config(settings)
     anatomy = Anatomy(model)
     block = sum(p.numel() for p in anatomy.blocks[1].parameters())
     assert sum(block_parameters(settings)) == block
@@ -59,8 +58,7 @@ def test_closed_forms_equal_what_is_there(name, changes):
 
 @every_variant
 def test_linear_shapes_are_those_of_the_modules(name, changes):
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config(name, **changes))
+    model = AutoModelForCausalLM.from_config(config(name, **changes))
     anatomy, shapes = Anatomy(model), linear_shapes(model.config)
     assert anatomy.projections(0).keys() == shapes.keys()
     for role, module in anatomy.projections(2).items():
@@ -108,6 +106,16 @@ def test_published_counts():
     )  # fmt: skip
     assert FullFineTuning().expected_parameters(llama) == 8_030_261_248
     assert dimensions(llama).kv_size == 1024
+
+
+def test_a_model_without_numbers():
+    """On the meta device all but the fingerprint is there."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config("llama"))
+    assert Anatomy(model).fingerprint is None and Anatomy(model).head_dim == 8
+    with PromptTuning(3).attach(model) as method:
+        assert method.num_parameters() == 3 * D
+        assert model(torch.ones(1, 4, dtype=torch.long, device="meta")).logits.shape == (1, 4, V)
 
 
 def test_what_is_not_known():

@@ -245,6 +245,9 @@ CASES = {
     "method not attached": (
         lambda f: fit(tiny("llama"), toy_examples(4), PromptTuning(2)),
         ValueError, "module has no parameter", "attach"),
+    "module without a live parameter": (
+        lambda f: fit(tiny("llama"), toy_examples(4), tiny("llama").requires_grad_(False)),
+        ValueError, "module has no parameter", "set requires_grad"),
     "module without effect": (
         lambda f: fit(tiny("llama").requires_grad_(False), toy_examples(4), nn.Linear(2, 2)),
         ValueError, "module changes nothing", "attach"),

@@ -48,6 +48,9 @@ SETTINGS = {
     # All cells are there, not only those in sight.
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
+# JupyterLab marks errors and warnings alike; only an error has a traceback.
+STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]'
+TRACEBACK = "Traceback (most recent call last)"
 
 pytestmark = pytest.mark.browser
 
@@ -178,13 +181,14 @@ def test_run_all_then_move_a_slider(lab, page):
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     # An error ends Run All: do not wait for the cells after it.
     page.wait_for_function(
-        r"""wanted => document.querySelector('[data-mime-type="application/vnd.jupyter.error"]') ||
+        """([stderr, traceback, wanted]) =>
+            [...document.querySelectorAll(stderr)].some(e => e.textContent.includes(traceback)) ||
             [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
-            .filter(prompt => /\[\d+\]/.test(prompt.textContent)).length >= wanted""",
-        arg=lab.code_cells,
+            .filter(prompt => /[0-9]/.test(prompt.textContent)).length >= wanted""",
+        arg=[STDERR, TRACEBACK, lab.code_cells],
         timeout=1000 * (60 + 3 * budget()),
     )
-    errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+    errors = page.locator(STDERR, has_text=TRACEBACK)
     assert errors.count() == 0, errors.first.inner_text()
 
     sliders = page.locator(".jp-CodeCell", has=page.locator(".widget-slider")).filter(

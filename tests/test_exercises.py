@@ -177,6 +177,21 @@ def test_inputs_are_copies():
     assert CHECKS["01a"].last == RIGHT
 
 
+def test_what_is_left_on_a_model_spoils_nothing():
+    """A learner forgets to detach: the next check begins with a model as it was."""
+    from peft_lab.methods import PrefixTuning
+
+    def prompt_as_prefix(model, prompt, input_ids):
+        PrefixTuning(prompt.shape[0]).attach(model)
+        return model(input_ids).logits
+
+    for _ in range(2):
+        CHECKS["04b"](prompt_as_prefix)
+        assert CHECKS["04b"].last == "other"
+    CHECKS["04b"](*solution("04b"))
+    assert CHECKS["04b"].last == RIGHT
+
+
 def test_the_target_of_a_prediction_stays_hidden(capsys):
     CHECKS["00c"](1, model=MODEL)
     CHECKS["01b"](4 * 1000, parameters=1000)

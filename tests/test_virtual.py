@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from tiny import ARCHITECTURES, CONTEXT, D, L, Letters, fill, nll, tiny, tokens
 
 from peft_lab.anatomy import Anatomy
@@ -443,6 +445,10 @@ def test_positions_and_embeddings_of_the_caller(architecture):
             assert (model(ids, position_ids=spread).logits - logits).abs().max() > 1e-3
 
 
+@pytest.mark.skipif(
+    Version(transformers.__version__) < Version("5.20"),
+    reason="early transformers 5 cuts the cache to a length that forgets virtual tokens: an error",
+)
 @every_architecture
 @pytest.mark.parametrize("make", [lambda: PromptTuning(N), lambda: PrefixTuning(N, layers=(1,))])
 def test_drafted_generation(make, architecture):

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 NOT_YET = "not yet written"
+YOURS = "    yours   "
 RIGHT = "right"
 
 
@@ -185,8 +186,11 @@ def exercise(number: str, name: str, reference: Any, *, prediction: bool = False
 
 def _tell(sheet: Sheet, verdict: Verdict, prediction: bool) -> None:
     print(f"exercise {sheet.number}: {sheet.name}")
+    yours = [line for line in sheet.lines if line.startswith(YOURS)]
+    nothing = all(line.endswith(NOTHING.text) for line in yours)
     for line in sheet.lines:
-        print(line)
+        if not (nothing and line in yours):  # nothing is written: the targets alone
+            print(line)
     goes_on = "answer" if prediction else "version"
     if verdict.kind == RIGHT:
         print("right." + (f" {verdict.text}" if verdict.text else ""))

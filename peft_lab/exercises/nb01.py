@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ..evaluation import scored_nll
-from .core import NOTHING, Sheet, exercise, number, same
+from .core import NOTHING, Sheet, brief, exercise, number, same
 
 # --- 01a ----------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ def check_01a(sheet: Sheet, answer) -> None:
         value = sheet.attempt(answer, ids, length, pad)
         got.append(value)
         sheet.note(caption)
-        sheet.lines.append(f"    input   {_row(ids)}")
+        sheet.lines.append(f"    input   {brief(ids)}")
         sheet.case("labels", mask_labels(ids, length, pad), value)
     for value in got:
         sheet.broken(value)
@@ -44,15 +44,17 @@ def check_01a(sheet: Sheet, answer) -> None:
         not _tensor(labels),
     )
     target = mask_labels(ids, 4, pad)
+    sheet.wrong(
+        "length",
+        f"input_ids has {len(ids)} places, your labels have {len(labels)}: one label a place.",
+        len(labels) not in (len(ids), len(ids) - 1),
+    )
     shifted = torch.cat([target[1:], torch.tensor([-100])])
     sheet.wrong(
         "shifted",
         "You moved the labels one place to the left. The model's loss does that itself, so it "
         "would happen twice. Labels stand under the token they name.",
-        labels.shape != ids.shape
-        or same(labels, shifted)
-        or same(labels[:-1], ids[1:])
-        or same(labels[:7], shifted[:7]),
+        same(labels, shifted) or same(labels[:-1], ids[1:]) or same(labels[:7], shifted[:7]),
     )
     sheet.wrong(
         "zero",
@@ -97,12 +99,6 @@ def check_01a(sheet: Sheet, answer) -> None:
 
 def _tensor(value) -> bool:
     return isinstance(value, torch.Tensor) and value.ndim == 1
-
-
-def _row(ids: torch.Tensor) -> str:
-    from .core import brief
-
-    return brief(ids)
 
 
 # --- 01b ----------------------------------------------------------------------

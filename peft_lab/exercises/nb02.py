@@ -65,9 +65,9 @@ def check_02a(sheet: Sheet, answer) -> None:
         target = top_blocks_live(target_model, k)
         value = sheet.attempt(answer, model, k)
         results[k] = (value, target, _live(model), _live(target_model))
-        sheet.note(f"k = {k}, {'everything live' if start else 'everything frozen'} before")
+        was = "everything live" if start else "everything frozen"
         shown = _told(model, value)
-        sheet.case("blocks 0 to 3", _told(target_model, target), shown)
+        sheet.case(f"k = {k}, {was} before; blocks 0 to 3", _told(target_model, target), shown)
     value, target, (_, names), (_, wanted) = results[2]
     if isinstance(value, Failure):
         sheet.broken(value)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from .core import Failure, Sheet, exercise, number, same, shape
+from .core import Failure, Sheet, copied, exercise, number, same, shape
 
 # --- 04a ----------------------------------------------------------------------
 
@@ -28,13 +28,9 @@ def check_04a(sheet: Sheet, answer) -> None:
     )
     flat = _numbered(3, config)
     values, targets = {}, {}
-    sheet.note(
-        "3 vectors, 3 layers, 4 query heads on 2 key-value heads of width 2; every number names "
-        "its place:"
-    )
-    sheet.note(
-        "  7121.0 is vector 7, layer 1, 2 = value (1 = key), head 1, entry 0 (heads count from 0)"
-    )
+    sheet.note("3 vectors, 3 layers, 4 query heads on 2 key-value heads of width 2")
+    sheet.note("every number names its place: 7121.0 is vector 7, layer 1, a value (a key has 1),")
+    sheet.note("head 1, entry 0; layers and heads count from 0")
     for layer in (1, 0):
         targets[layer] = keys_values(flat, layer, config)
         values[layer] = sheet.attempt(answer, flat, layer, config)
@@ -235,13 +231,9 @@ def check_04b(sheet: Sheet, answer) -> None:
             given = [*args, kwargs.get("input_ids"), kwargs.get("inputs_embeds")]
             lengths.extend(g.shape[1] for g in given if isinstance(g, torch.Tensor) and g.ndim > 1)
 
-        hook = model.model.register_forward_pre_hook(spy, with_kwargs=True)
-        before = {k: v.clone() for k, v in model.state_dict().items()}
-        try:
-            value = sheet.attempt(answer, model, prompt, input_ids)
-        finally:
-            hook.remove()
-            model.load_state_dict(before)
+        theirs = copied(model)  # whatever is left hanging on it goes with it
+        theirs.model.register_forward_pre_hook(spy, with_kwargs=True)
+        value = sheet.attempt(answer, theirs, prompt, input_ids)
         value = getattr(value, "logits", value)
         mutants = _mutants(model, prompt, input_ids)
     sheet.note(f"a prompt of {n} vectors, then {length} tokens, on a model of 3 layers")

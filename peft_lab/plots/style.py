@@ -95,6 +95,8 @@ def canvas(
         figure.course_title = title
         lines = textwrap.wrap(title, int(size[0] / 8.7))
         head, foot = 10 + 16 * len(lines), 17 if origin or note else 3  # pixels
+        stacked = len(note or "") + len(origin or "") > (size[0] - 24) / 4.6 and note and origin
+        foot += 12 * bool(stacked)
         figure.text(
             8 / size[0], 1 - 6 / size[1], "\n".join(lines), ha="left", va="top",
             fontsize=10.5, fontweight="bold", color="#222222", linespacing=1.15,
@@ -108,7 +110,13 @@ def canvas(
             head += 20
         if note:
             figure.text(
-                8 / size[0], 4 / size[1], note, ha="left", va="bottom", fontsize=7, color=GREY
+                8 / size[0],
+                (16 if stacked else 4) / size[1],
+                note,
+                ha="left",
+                va="bottom",
+                fontsize=7,
+                color=GREY,
             )
         if origin:
             figure.text(
@@ -130,10 +138,16 @@ def canvas(
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG. The same figure gives the same bytes: no date, no version inside."""
-    buffer = io.BytesIO()
+    from PIL import Image
+
+    drawn, small = io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context(RC):
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+        figure.savefig(drawn, format="png", metadata={"Software": None})
+    # 256 colours are enough for print and line, and make the file half as large
+    picture = Image.open(drawn).convert("RGB")
+    picture = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    picture.save(small, format="png", optimize=True, dpi=(DPI, DPI))
+    return small.getvalue()
 
 
 def show(figure: Figure, see: str) -> None:
@@ -289,5 +303,6 @@ def ink(colour: str) -> str:
 
 
 def style_of(index: int) -> tuple[str, Any, str]:
-    """Colour, line style and marker of the index-th series."""
-    return CYCLE[index % len(CYCLE)]
+    """Colour, line style and marker of the index-th series; colours come round, markers do not."""
+    colour, line, marker = CYCLE[index % len(CYCLE)]
+    return colour, line, marker if index < len(CYCLE) else "<>*hpHd"[index % len(CYCLE)]
