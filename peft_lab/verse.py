@@ -15,7 +15,7 @@ dictionary. It knows nothing of metre.
 """
 
 import re
-from functools import cache
+from functools import lru_cache
 
 # word=respelling, or two of them where the word is read in two ways. "-" stands before the stressed
 # syllable where the rule would miss it.
@@ -95,8 +95,8 @@ _VOICELESS, _HISSING = {"p", "t", "k", "f", "th"}, {"s", "z", "sh", "ch", "j", "
 
 def rhymes(a: str, b: str) -> bool:
     """Whether two words rhyme; a word does not rhyme with itself. Case does not count."""
-    a, b = _clean(a), _clean(b)
-    return a != b and bool(_rimes(a) & _rimes(b))
+    (a, rimes_of_a), (b, rimes_of_b) = _heard(a), _heard(b)
+    return a != b and not rimes_of_a.isdisjoint(rimes_of_b)
 
 
 def syllables(word: str) -> int:
@@ -124,7 +124,7 @@ def _vowels(sounds: list[str]) -> list[int]:
     return [i for i, sound in enumerate(sounds) if sound.isupper()]
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def _sounds(word: str) -> tuple[list[str], ...]:
     """The readings of a word, each a list of sounds."""
     if word in _READINGS:
@@ -171,9 +171,11 @@ def _scan(word: str) -> list[str]:
     return sounds
 
 
-def _rimes(word: str) -> set[str]:
-    """What a word must share to rhyme with it, one for each reading."""
-    return {_rime(word, sounds) for sounds in _sounds(word)}
+@lru_cache(maxsize=20_000)
+def _heard(word: str) -> tuple[str, frozenset[str]]:
+    """The bare word, and what another must share to rhyme with it, one for each reading."""
+    word = _clean(word)
+    return word, frozenset(_rime(word, sounds) for sounds in _sounds(word))
 
 
 def _rime(word: str, sounds: list[str]) -> str:

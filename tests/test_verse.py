@@ -78,16 +78,18 @@ def test_these_do_not_rhyme(a, b):
     assert not rhymes(a, b)
 
 
-def test_syllables():
-    words = {1: "cake stones jumped through fire's", 2: "little apple rabbit wanted boxes lion"}
-    words |= {3: "elephant beautiful remember", 4: "caterpillar", 0: "... 12"}
-    found = {n: [syllables(word) for word in text.split()] for n, text in words.items()}
-    # "fire" is one or two, as is "beautiful" with its three vowels in a row; the rule hears two.
-    assert found[1][:4] == [1] * 4
-    assert found[2] == [2] * 6
-    assert found[3][0] == found[3][2] == 3
-    assert found[4] == [4]
-    assert found[0] == [0, 0]
+@pytest.mark.parametrize(
+    "count, text",
+    [
+        (0, "... 12"),
+        (1, "cake stones jumped through wished dog's"),
+        (2, "little apple rabbit wanted boxes lion"),
+        (3, "elephant remember"),
+        (4, "caterpillar"),
+    ],
+)
+def test_syllables(count, text):
+    assert {word: syllables(word) for word in text.split()} == dict.fromkeys(text.split(), count)
 
 
 def test_scheme_names_lines_by_their_rhyme():
@@ -185,10 +187,10 @@ def test_words_that_the_poems_do_not_rhyme_on(dictionary, line_ends):
     others = sorted(w for w in others & dictionary.keys() if len(w) > 2)
     short = [w for w in others if all(sum(p[-1].isdigit() for p in q) == 1 for q in dictionary[w])]
     precision, recall, _ = precision_recall(combinations(short, 2), dictionary)
-    assert precision > 0.0 and recall > 0.0
+    assert precision > 0.93 and recall > 0.90  # one syllable; measured: 0.946 and 0.915
     sample = random.Random(0).sample(others, 1200)
     precision, recall, _ = precision_recall(combinations(sample, 2), dictionary)
-    assert precision > 0.0 and recall > 0.0
+    assert precision > 0.74 and recall > 0.71  # any length, names too; measured: 0.766 and 0.734
 
 
 def test_random_words_that_share_their_last_letters(dictionary):
@@ -203,7 +205,7 @@ def test_random_words_that_share_their_last_letters(dictionary):
     pairs = [(a, b) for a, b in pairs if a != b]
     precision, recall, true = precision_recall(pairs, dictionary)
     print(f"of {len(pairs)} pairs, {true / len(pairs):.3f} rhyme")
-    assert precision > 0.0 and recall > 0.0
+    assert precision > 0.43 and recall > 0.82  # measured: 0.456 and 0.842; 0.201 rhyme
 
 
 def test_syllables_against_the_dictionary(dictionary):
@@ -217,6 +219,8 @@ def test_syllables_against_the_dictionary(dictionary):
         return sorted({w for text in texts(task, key) for w in words(text)} & dictionary.keys())
 
     poems = known("poems", "target")
-    assert share(poems) > 0.98  # measured:
-    assert share(sorted(set(known("moods", "source")) - set(poems))) > 0.0
-    assert share(random.Random(0).sample(sorted(dictionary), 5000)) > 0.0
+    assert share(poems) > 0.985  # measured: 0.993
+    assert share(sorted(set(known("moods", "source")) - set(poems))) > 0.96  # measured: 0.971
+    assert (
+        share(random.Random(0).sample(sorted(dictionary), 5000)) > 0.88
+    )  # measured: 0.903, many of them names

@@ -64,13 +64,17 @@ class VirtualTokens:
         cache, positions = call.get("past_key_values"), call.get("position_ids")
         seen = self._check_cache(cache)  # columns in the cache, virtual ones among them
         past = seen - self.length if seen else 0  # real tokens in the cache
-        mask = self._check_mask(call.get("attention_mask"), tokens, past, positions)  # (B, past+T)
-        self._check_room(mask.shape[1])
+        mask = call.get("attention_mask")  # (B, past+T), or None: all are real
+        self._check_mask(mask, past, T, positions)
+        self._check_room(past + T)
 
         if positions is None:
-            positions = mask.long().cumsum(1)[:, -T:] - 1  # (B, T), padding takes no position
+            positions = torch.arange(past, past + T, device=tokens.device)[None]  # (1, T)
+            if mask is not None:  # padding takes no position
+                positions = mask.long().cumsum(1)[:, -T:] - 1  # (B, T)
         positions = positions.expand(rows, -1) + self.length
-        mask = torch.cat([mask.new_ones(rows, self.length), mask], 1)  # (B, n+past+T)
+        if mask is not None:
+            mask = torch.cat([mask.new_ones(rows, self.length), mask], 1)  # (B, n+past+T)
         # generate() adopts any cache that it finds in an output: return none that nobody asked for
         asked = call.get("use_cache")
         asked = getattr(body.config, "use_cache", True) if asked is None else asked
@@ -156,20 +160,17 @@ class VirtualTokens:
             )
         return seen
 
-    def _check_mask(self, mask, tokens: torch.Tensor, past: int, positions) -> torch.Tensor:
-        rows, T = tokens.shape[:2]
+    def _check_mask(self, mask, past: int, T: int, positions) -> None:
         if mask is None:
             if past and positions is not None and int(positions[0, 0]) != past:
                 self._refuse_cache(past, T, int(positions[0, 0]) + T)
-            return torch.ones(rows, past + T, dtype=torch.long, device=tokens.device)
-        if not isinstance(mask, torch.Tensor) or mask.ndim != 2:
+        elif not isinstance(mask, torch.Tensor) or mask.ndim != 2:
             raise ValueError(
                 "attention_mask must be of shape (batch, tokens), so that columns for virtual "
                 f"tokens can be added; given: {getattr(mask, 'shape', type(mask).__name__)}."
             )
-        if mask.shape[1] != past + T:
+        elif mask.shape[1] != past + T:
             self._refuse_cache(past, T, mask.shape[1])
-        return mask
 
     def _refuse_cache(self, past: int, T: int, told: int):
         raise ValueError(
