@@ -3,6 +3,7 @@
 import math
 import random
 import re
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -97,3 +98,19 @@ def bag_of_words_baseline(train: Sequence[Row], test: Sequence[Row]) -> float:
 
     guesses = [max(sorted(counts), key=lambda label: score(label, row.source)) for row in test]
     return sum(g == row.target for g, row in zip(guesses, test, strict=True)) / len(test)
+
+
+def kind_of_text(text: str) -> str:
+    """ "one word", "poem" or "story", by form alone.
+
+    One word is one line of one word. A poem has two to six lines, the middle one of their lengths
+    at most ten words. The rest, unbroken prose above all, counts as a story. Whether it is a
+    *good* poem is not asked.
+    """
+    lines = [words(line) for line in text.strip().splitlines()]
+    lines = [line for line in lines if line]
+    if len(lines) == 1 and len(lines[0]) == 1:
+        return "one word"
+    if 2 <= len(lines) <= 6 and statistics.median(map(len, lines)) <= 10:
+        return "poem"
+    return "story"

@@ -76,10 +76,11 @@ u$=UW i$=AY?IY a$=AX ^y=y y(?=[aeou])=y a=AE e=EH i=IH o=AA u=AH y=IH (?<=[aeiou
 mm=m nn=n pp=p rr=r ss=s tt=t vv=v zz=z c=k
 """
 _C = "(?:th|ch|sh|gu|qu|[bcdfgjklmnpqrstvz])"
-_RULES = [
-    (re.compile(spelling.replace("C", _C).replace("^", r"(?<![a-z])")), sounds.split(","))
-    for spelling, _, sounds in (item.rpartition("=") for item in GRAPHEMES.split())
-]
+_PAIRS = [item.rpartition("=") for item in GRAPHEMES.split()]
+_SOUNDS = [sounds.split(",") for _, _, sounds in _PAIRS]
+_SPELLING = re.compile(
+    "|".join(f"({p.replace('C', _C).replace('^', '(?<![a-z])')})" for p, _, _ in _PAIRS) + "|."
+)
 _READINGS = {
     word: tuple(read.split(","))
     for word, _, read in (item.partition("=") for item in RESPELLED.split())
@@ -157,17 +158,13 @@ def _scan(word: str) -> list[str]:
     sounds: list[str] = []
     place = 0
     while place < len(word):
-        end, found = place + 1, [word[place]]
-        for spelling, these in _RULES:
-            if match := spelling.match(word, place):
-                end, found = match.end(), these
-                break
-        for sound in found:
+        match = _SPELLING.match(word, place)
+        for sound in _SOUNDS[match.lastindex - 1] if match.lastindex else match[0]:
             first, _, later = sound.partition("?")
             sound = later if later and _vowels(sounds) else first
             if sound != "-":
                 sounds.append(sound)
-        place = end
+        place = match.end()
     return sounds
 
 

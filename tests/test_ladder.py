@@ -107,7 +107,9 @@ def climb(rung: str, architecture: str) -> None:
         theirs, pairs = reference(tiny(architecture), method, make_config, correspond)
 
         mask = torch.ones_like(ids)
-        agree("logits", model(ids).logits, theirs(ids, attention_mask=mask).logits[:, -7:])
+        logits = theirs(ids, attention_mask=mask).logits[:, -7:]
+        agree("logits", model(ids).logits, logits)
+        agree("logits with a mask", model(ids, attention_mask=mask).logits, logits)
         told = {"attention_mask": mask, "do_sample": False, "max_new_tokens": 8, "pad_token_id": 2}
         ours_out = model.generate(ids, **told)
         assert torch.equal(ours_out, theirs.generate(input_ids=ids, **told)), "generation"
@@ -149,7 +151,7 @@ def mask_not_extended(monkeypatch):
     """Virtual tokens are there, but the mask does not let anyone see them."""
 
     def mistake(call, n):
-        call["attention_mask"] = call["attention_mask"].clone()
+        call["attention_mask"] = torch.ones(3, n + 7)
         call["attention_mask"][:, :n] = 0
 
     _edit_call(monkeypatch, mistake)
@@ -160,7 +162,7 @@ def _edit_call(monkeypatch, mistake):
 
     def wrong(self, body, args, kwargs):
         args, call = before(self, body, args, kwargs)
-        if call["attention_mask"].shape[1] == 7 + self.length:  # the first pass, not decoding
+        if call["position_ids"].shape[1] >= 7:  # the first pass, not decoding
             mistake(call, self.length)
         return args, call
 
@@ -173,7 +175,7 @@ def forgotten_when_decoding(monkeypatch):
 
     def wrong(self, body, args, kwargs):
         args, call = before(self, body, args, kwargs)
-        if call["attention_mask"].shape[1] > 7 + self.length:
+        if call["position_ids"].shape[1] < 7:
             call["position_ids"] = call["position_ids"] - self.length
         return args, call
 

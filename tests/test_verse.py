@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from peft_lab.verse import rhyme_scheme, rhymes, syllables
+from peft_lab.verse import _heard, rhyme_scheme, rhymes, syllables
 
 ROOT = Path(__file__).resolve().parent.parent
 CMUDICT = ROOT.parent / "shared" / "corpora" / "cmudict" / "cmudict.dict"
@@ -156,17 +156,26 @@ def true_rimes(pronunciations: list[list[str]]) -> set[str]:
     return rimes
 
 
-def precision_recall(pairs, dictionary) -> tuple[float, float, int]:
+def pairs_that_share(rimes: dict[str, set[str]]) -> set[tuple[str, str]]:
+    by_rime = defaultdict(list)
+    for word in sorted(rimes):
+        for rime in rimes[word]:
+            by_rime[rime].append(word)
+    return {pair for group in by_rime.values() for pair in combinations(group, 2)}
+
+
+def precision_recall(said: set, true: set) -> tuple[float, float]:
     """Share of the pairs said to rhyme that do; share of those that do that are said to."""
-    truth = {}
-    hits = said = true = 0
-    for a, b in pairs:
-        for word in (a, b):
-            truth.setdefault(word, true_rimes(dictionary[word]))
-        does, claimed = bool(truth[a] & truth[b]), rhymes(a, b)
-        hits, said, true = hits + (does and claimed), said + claimed, true + does
-    print(f"precision {hits / said:.3f}, recall {hits / true:.3f}, {true} true rhymes")
-    return hits / said, hits / true, true
+    precision, recall = len(said & true) / len(said), len(said & true) / len(true)
+    print(f"precision {precision:.3f}, recall {recall:.3f}, {len(true)} true rhymes")
+    return precision, recall
+
+
+def of_all_pairs(sample: list[str], dictionary) -> tuple[float, float]:
+    true = pairs_that_share({word: true_rimes(dictionary[word]) for word in sample})
+    said = pairs_that_share({word: _heard(word)[1] for word in sample})  # faster than pair by pair
+    assert all(rhymes(a, b) for a, b in said)
+    return precision_recall(said, true)
 
 
 @pytest.fixture(scope="module")
@@ -175,22 +184,20 @@ def line_ends(dictionary):
     return sorted(ends & dictionary.keys())
 
 
-def test_all_pairs_of_words_that_end_the_lines_of_the_poems(dictionary, line_ends):
-    precision, recall, true = precision_recall(combinations(line_ends, 2), dictionary)
-    assert true > 3000
+def test_words_that_end_the_lines_of_the_poems(dictionary, line_ends):
+    precision, recall = of_all_pairs(line_ends, dictionary)
     assert precision > 0.98  # measured: 0.994
     assert recall > 0.96  # measured: 0.980
 
 
 def test_words_that_the_poems_do_not_rhyme_on(dictionary, line_ends):
-    others = {w for text in texts("moods", "source") for w in words(text)} - set(line_ends)
-    others = sorted(w for w in others & dictionary.keys() if len(w) > 2)
+    others = {word for text in texts("moods", "source") for word in words(text)} - set(line_ends)
+    others = sorted(word for word in others & dictionary.keys() if len(word) > 2)
     short = [w for w in others if all(sum(p[-1].isdigit() for p in q) == 1 for q in dictionary[w])]
-    precision, recall, _ = precision_recall(combinations(short, 2), dictionary)
+    precision, recall = of_all_pairs(short, dictionary)
     assert precision > 0.93 and recall > 0.90  # one syllable; measured: 0.946 and 0.915
-    sample = random.Random(0).sample(others, 1200)
-    precision, recall, _ = precision_recall(combinations(sample, 2), dictionary)
-    assert precision > 0.74 and recall > 0.71  # any length, names too; measured: 0.766 and 0.734
+    precision, recall = of_all_pairs(others, dictionary)
+    assert precision > 0.72 and recall > 0.73  # any length, names too; measured: 0.740 and 0.747
 
 
 def test_random_words_that_share_their_last_letters(dictionary):
@@ -200,12 +207,13 @@ def test_random_words_that_share_their_last_letters(dictionary):
     by_ending = defaultdict(list)
     for word in known:
         by_ending[word[-3:]].append(word)
-    firsts = [rng.choice(known) for _ in range(20000)]
-    pairs = [(word, rng.choice(by_ending[word[-3:]])) for word in firsts]
-    pairs = [(a, b) for a, b in pairs if a != b]
-    precision, recall, true = precision_recall(pairs, dictionary)
-    print(f"of {len(pairs)} pairs, {true / len(pairs):.3f} rhyme")
-    assert precision > 0.43 and recall > 0.82  # measured: 0.456 and 0.842; 0.201 rhyme
+    firsts = [rng.choice(known) for _ in range(10_000)]
+    pairs = {(word, rng.choice(by_ending[word[-3:]])) for word in firsts}
+    pairs = {(a, b) for a, b in pairs if a != b}
+    true = {(a, b) for a, b in pairs if true_rimes(dictionary[a]) & true_rimes(dictionary[b])}
+    precision, recall = precision_recall({pair for pair in pairs if rhymes(*pair)}, true)
+    print(f"of {len(pairs)} pairs, {len(true) / len(pairs):.3f} rhyme")
+    assert precision > 0.44 and recall > 0.82  # measured: 0.469 and 0.844, where 0.204 rhyme
 
 
 def test_syllables_against_the_dictionary(dictionary):

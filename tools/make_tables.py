@@ -13,6 +13,8 @@ them, `[x]` perhaps. A slot that is written becomes a fact of the source, any ot
 Values behind the mark `/` of a list are used in the test split only.
 """
 
+# ruff: noqa: E501 -- a structure stands on one line, however long
+
 import argparse
 import json
 import random
@@ -158,7 +160,19 @@ As long as {he} could find {food} {at place}, {name} stayed there. {he} was {a a
 """.strip().splitlines()
 
 SWIMMERS = {"otter", "duck", "goose", "frog", "beaver", "swan", "penguin", "turtle", "toad"}
-FLYERS = {"duck", "goose", "crow", "owl", "robin", "bee", "bat", "swan", "stork", "magpie", "beetle"}
+FLYERS = {
+    "duck",
+    "goose",
+    "crow",
+    "owl",
+    "robin",
+    "bee",
+    "bat",
+    "swan",
+    "stork",
+    "magpie",
+    "beetle",
+}
 Value = tuple[str, str]  # how it is used, the value itself
 
 
