@@ -111,7 +111,7 @@ def test_published_counts():
 def test_a_model_without_numbers():
     """On the meta device all but the fingerprint is there."""
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config("llama"))
+        model = AutoModelForCausalLM.from_config(config("gpt2"))
     assert Anatomy(model).fingerprint is None and Anatomy(model).head_dim == 8
     with PromptTuning(3).attach(model) as method:
         assert method.num_parameters() == 3 * D

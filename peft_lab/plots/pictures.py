@@ -94,7 +94,8 @@ def text_cards(
     """Texts beside the files that make them: cards above a log axis of bytes.
 
     Args:
-        cards: two to four of {"name", "text", "bytes"}, the smallest file first.
+        cards: one to four of {"name", "text", "bytes"}, the smallest file first; 0 bytes stand
+            for no file at all, which has no place on a log axis.
         model_bytes: size of the model itself, marked on the same axis.
         limit: right end of the axis, in bytes (7 MB).
     """
@@ -103,8 +104,9 @@ def text_cards(
     figure, axes = canvas(title, origin=origin, blank=True)
     top = axes.get_ylim()[1]
     left, right, base = 26, SIZE[0] - 26, 42
-    low = min([8e3, *(c["bytes"] for c in cards)])
-    high = max([limit, model_bytes or 0, *(c["bytes"] for c in cards)])
+    files = [c["bytes"] for c in cards if c["bytes"]]
+    low = min([8e3, *files])
+    high = max([limit, model_bytes or 0, *files])
 
     def at(count: float) -> float:
         return left + (right - left) * math.log(count / low) / math.log(high / low)
@@ -136,7 +138,8 @@ def text_cards(
     shifts = [0.0] * len(cards)
     groups: dict[float, list[int]] = {}
     for i, card in enumerate(cards):  # files of one size stand side by side
-        groups.setdefault(round(at(card["bytes"]) / 7), []).append(i)
+        if card["bytes"]:
+            groups.setdefault(round(at(card["bytes"]) / 7), []).append(i)
     for members in groups.values():
         for rank, i in enumerate(members):
             shifts[i] = (rank - (len(members) - 1) / 2) * 12
@@ -166,10 +169,12 @@ def text_cards(
         lines = int((top - bottom - 52) / 13.2)
         body = _wrap(card["text"], int((width - 14) / 6.15), lines)
         axes.text(x + 9, top - 31, body, va="top", fontsize=8, color="#222222", linespacing=1.3)
+        size = size_text(card["bytes"]) if card["bytes"] else "no file"
         axes.text(
-            x + 9, bottom + 8, size_text(card["bytes"]), va="bottom", fontsize=8.5,
-            color=ink(colour), fontweight="bold",
-        )  # fmt: skip
+            x + 9, bottom + 8, size, va="bottom", fontsize=8.5, color=ink(colour), fontweight="bold"
+        )
+        if not card["bytes"]:
+            continue
         dot = at(card["bytes"]) + shifts[i]
         axes.plot([x + width / 2, dot], [bottom, base], color=colour, lw=1)
         axes.plot([dot], [base], marker=marker, color=colour, ms=8, mec="white", clip_on=False)
