@@ -31,12 +31,12 @@ _NAMES = {
     ],
     "checks": ["check_close", "check_order", "check_between", "check_equal"],
     "show": ["show_source"],
+    "attention": ["prefix_attention_share"],
     "paths": ["data_dir", "notebooks_dir"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 _MODULES = {
     *_NAMES,
-    "attention",
     "checkpoint",
     "cli",
     "exercises",
