@@ -1,8 +1,9 @@
-"""The training run that test_resume.py kills: python killed_run.py CHECKPOINT RESULT
+"""The training run that test_resume.py kills: python killed_run.py CHECKPOINT RESULT STEPS
 
-Its model shows `fit` nothing but the interface that it needs, and uses all that a resumed run must
-take up: dropout from all three random generators, a buffer, validation and the best weights.
-It does without transformers, so that a process starts in a second or two.
+It prints a line at every forward pass, so that it can be killed after so many of them, however
+fast the machine. Its model shows `fit` nothing but the interface that it needs, and uses all
+that a resumed run must take up: dropout from all three random generators, a buffer, validation
+and the best weights. It does without transformers, so that a process starts in a second or two.
 """
 
 import json
@@ -47,7 +48,7 @@ class NoisyModel(nn.Module):
         return SimpleNamespace(logits=self.head(x))
 
 
-def main(checkpoint: Path, result: Path) -> None:
+def main(checkpoint: Path, result: Path, steps: int) -> None:
     torch.set_num_threads(1)
     root = Path(__file__).resolve().parents[1]
     sys.path[:0] = [str(root), str(root / "tests")]
@@ -57,11 +58,11 @@ def main(checkpoint: Path, result: Path) -> None:
     from peft_lab.training import fit
 
     model = NoisyModel()
-    print("ready", flush=True)
-    history = fit(model, toy_task(), model, checkpoint=checkpoint, **SETTINGS)
+    model.register_forward_pre_hook(lambda *_: print("forward", flush=True))
+    history = fit(model, toy_task(), model, checkpoint=checkpoint, **{**SETTINGS, "steps": steps})
     save_file(model.state_dict(), result)
     result.with_suffix(".json").write_text(json.dumps(history.to_dict()))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -76,6 +76,10 @@ def test_test_adds_to_what_lab_installed(home):
     home.ran.clear()
     course.set_up(["lab"])
     assert installs(home) == []
+    # And when something has changed, what was asked for before is kept up to date too.
+    (home.root / "pyproject.toml").write_text("[project] # more")
+    course.set_up(["lab"])
+    assert any("--editable .[lab,test]" in words for words in installs(home))
 
 
 @pytest.mark.parametrize("change", ["requirements", "python", "folder"])

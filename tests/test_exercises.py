@@ -155,6 +155,13 @@ def test_nothing_raises(number, capsys):
         assert CHECKS[number].last not in (RIGHT, "checker"), (strange, said)
 
 
+def test_a_checker_that_stumbles_says_so_and_goes_on(capsys):
+    """Called with one function where it takes two."""
+    back = CHECKS["00a"](solution("00a")[0])
+    assert CHECKS["00a"].last == "checker" and back == CHECKS["00a"].reference
+    assert "stumbled" in capsys.readouterr().out
+
+
 def test_an_error_of_the_learner_is_explained(capsys):
     def mask_labels(input_ids, source_length, pad_id):
         labels = input_ids.clone()  # noqa: F841

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -171,31 +172,38 @@ def count(x):
 
 votes = ...  # of five
 print(count(3))'''
-SOLUTION = """import math
-@staticmethod
-def helper():
-    return 0
+SOLUTIONS = '''"""Solutions."""
+import math
 
-def count(x):
-    return 0 if x == 0 else 1 + count(x - 1)
+model = None  # stands for the notebook's
 
 
-votes = {"one": 1,
-         "two": 2}
-"""
+def solution_01a_count(x):
+    return 0 if x == 0 else 1 + solution_01a_count(x - 1)
+
+
+solution_01a_votes = {"one": 1,
+                      "two": 2}
+
+
+def solution_01b(x):
+    return math.pi * x
+'''
 
 
 def test_put_in_solution():
-    done = refresh.put_in_solution(STUB, SOLUTION)
-    assert done.startswith(
-        "import math\n@staticmethod\ndef helper():\n    return 0\n# yours\ndef count"
-    )
-    assert done.endswith("\nprint(count(3))") and "..." not in done
+    done = refresh.put_in_solution(STUB, SOLUTIONS, "01a")
+    assert done.startswith("import math\n# yours\ndef count(x):\n    return")
+    assert done.endswith("\nprint(count(3))")
+    assert not re.search(r"\.\.\.|solution|model", done)
     space = {}
     exec(done, space)
     assert space["count"](4) == 4 and space["votes"] == {"one": 1, "two": 2}
-    with pytest.raises(ValueError, match="none of the cell's names"):
-        refresh.put_in_solution("x = ...", SOLUTION)
+
+    exec(refresh.put_in_solution("a = 1\ndef area(r):\n    ...", SOLUTIONS, "01b"), space)
+    assert space["a"] == 1 and 3.1 < space["area"](1) < 3.2
+    with pytest.raises(KeyError, match="solution_09z"):
+        refresh.put_in_solution("x = ...", SOLUTIONS, "09z")
 
 
 def test_solved_replaces_exercise_cells_only():
@@ -203,11 +211,11 @@ def test_solved_replaces_exercise_cells_only():
     book.cells[1].metadata = nbformat.from_dict(
         {"tags": ["exercise"], "peft_lab": {"exercise": "01a"}}
     )
-    done = refresh.solved(book, {"01a": SOLUTION})
+    done = refresh.solved(book, SOLUTIONS)
     assert "count(x - 1)" in done.cells[1].source and done.cells[2].source == book.cells[2].source
     assert "..." in book.cells[1].source  # the original stays
     with pytest.raises(KeyError, match="01a"):
-        refresh.solved(book, {})
+        refresh.solved(book, "")
 
 
 # ---- nbval with the course's conftest ----------------------------------------------------------

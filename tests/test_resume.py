@@ -26,13 +26,17 @@ from peft_lab.training import fit
 SHORT = {**SETTINGS, "steps": 12, "evaluate_every": 2, "checkpoint_every": 2}
 
 
-def start(folder: Path, name: str) -> subprocess.Popen:
-    """A training process that has just begun to train."""
+def start(folder: Path, name: str, steps: int) -> subprocess.Popen:
+    """A training process; it prints a line at each forward pass."""
     script = Path(__file__).with_name("killed_run.py")
-    command = [sys.executable, str(script), str(folder / f"{name}.ckpt"), str(folder / name)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
+    files = [str(folder / f"{name}.ckpt"), str(folder / name)]
+    command = [sys.executable, str(script), *files, str(steps)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen) -> None:
+    process.communicate(timeout=300)
+    assert process.returncode == 0
 
 
 def stamp(path: Path) -> tuple | None:
@@ -43,21 +47,25 @@ def stamp(path: Path) -> tuple | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def kill(process: subprocess.Popen, delay: float, part: Path, inside: bool) -> bool:
-    """Kill a run after a delay, or as soon as it then writes; True if it died inside a write."""
-    left_over = stamp(part)  # by a run killed before
+def kill(process: subprocess.Popen, passes: int, delay: float, part: Path, aim: bool) -> bool:
+    """Kill a run `delay` seconds after so many forward passes, or after its next write began.
+
+    Returns:
+        True if it died inside a write.
+    """
+    for _ in range(passes):
+        assert process.stdout.readline() == "forward\n", "the run was over before it was killed"
+    before = stamp(part)  # may be left over by a run that was killed before
+    if aim:
+        while stamp(part) in (before, None) and process.poll() is None:
+            pass  # without sleeping: a write takes milliseconds
     deadline = time.perf_counter() + delay
     while time.perf_counter() < deadline:
-        time.sleep(min(0.001, delay))
-    if inside:
-        left_over = stamp(part)
-        while stamp(part) in (left_over, None) and process.poll() is None:
-            pass  # without sleeping: a write takes milliseconds
+        pass
     process.kill()
-    process.wait()
-    process.stdout.close()
+    process.communicate()
     # a write that was completed has renamed its file
-    return stamp(part) not in (left_over, None)
+    return stamp(part) not in (before, None)
 
 
 def history_of(folder: Path, name: str) -> dict:
@@ -67,25 +75,23 @@ def history_of(folder: Path, name: str) -> dict:
 
 def test_killed_at_any_moment_it_ends_in_the_same_bits(tmp_path, pytestconfig):
     many = pytestconfig.getoption("--long", default=False) or os.environ.get("PEFT_LAB_LONG") == "1"
-    kills, wanted_inside = (20, 6) if many else (3, 1)
-    process = start(tmp_path, "whole")
-    began = time.perf_counter()
-    assert process.wait(timeout=300) == 0
-    process.stdout.close()
-    seconds = time.perf_counter() - began
+    kills, wanted_inside, steps = (20, 6, 400) if many else (3, 1, 90)
+    finish(start(tmp_path, "whole", steps))
 
-    draw = random.Random(0)  # the moments differ all the same: machines are never alike
-    part, killed, inside = tmp_path / "killed.ckpt.part", 0, 0
+    draw = random.Random(0)  # the moments differ all the same: no two runs take the same time
+    path, part = tmp_path / "killed.ckpt", tmp_path / "killed.ckpt.part"
+    killed = inside = done = 0
     while killed < kills or inside < wanted_inside:
-        process = start(tmp_path, "killed")
-        aim = inside < wanted_inside and killed % 2 == 0
-        inside += kill(process, draw.uniform(0, 0.6 * seconds / kills), part, aim)
-        assert process.returncode != 0, "the run was over before it could be killed"
+        aim = inside < wanted_inside and killed % 2 == 1
+        process = start(tmp_path, "killed", steps)
+        # the first eight passes reach a checkpoint: so there is one to go on from
+        delay = draw.uniform(0, 0.002 if aim else 0.02)
+        inside += kill(process, draw.randint(8, 28), delay, part, aim)
         killed += 1
+        before, done = done, checkpoint.read_checkpoint(path)[1]["history"]["steps"]
+        assert before < done < steps
+    finish(start(tmp_path, "killed", steps))
     print(f"{killed} kills, {inside} of them inside a write")
-    process = start(tmp_path, "killed")
-    assert process.wait(timeout=300) == 0
-    process.stdout.close()
 
     whole, resumed = load_file(tmp_path / "whole"), load_file(tmp_path / "killed")
     assert whole.keys() == resumed.keys()

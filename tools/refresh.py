@@ -78,48 +78,49 @@ def _lines(source: str, node: ast.stmt) -> str:
     return "\n".join(source.splitlines()[first - 1 : last])
 
 
-def put_in_solution(stub: str, solution: str) -> str:
-    """The stub cell's source with the solution's functions and values in the place of the stubs.
+def put_in_solution(stub: str, solutions: str, exercise: str) -> str:
+    """The stub cell's source with the solution in the place of the stubs; what is beside stays.
 
-    What the stub's cell holds beside stays, and what the solution needs beside comes first.
+    The solution of a cell's one stub is called `solution_01a`; where a cell has several, each has
+    its own, `solution_01a_NAME`. The solutions' imports come first.
 
     Args:
         stub: source of a cell with functions, classes or assignments to be written.
-        solution: source with definitions of the same names.
+        solutions: source of the solutions file.
 
     Raises:
-        ValueError: no name is in both.
+        KeyError: the solutions hold nothing for this cell.
     """
-    tree = ast.parse(solution)
-    answers = _named(tree)
-    lines, replaced = stub.splitlines(), set()
+    tree = ast.parse(solutions)
+    known = _named(tree)
+    lines, replaced = stub.splitlines(), 0
     for name, place in reversed(_named(ast.parse(stub)).items()):
-        if name in answers:
+        alone, own = f"solution_{exercise}", f"solution_{exercise}_{name}"
+        chosen = own if own in known else alone
+        if chosen in known and isinstance(place, ast.Assign) == isinstance(
+            known[chosen], ast.Assign
+        ):
             first, last = _span(place)
-            lines[first - 1 : last] = _lines(solution, answers[name]).splitlines()
-            replaced.add(name)
+            answer = re.sub(rf"\b{chosen}\b", name, _lines(solutions, known[chosen]))
+            lines[first - 1 : last] = answer.splitlines()
+            replaced += 1
     if not replaced:
-        raise ValueError(f"the solution defines none of the cell's names:\n{stub}\n---\n{solution}")
-    used = {id(answers[name]) for name in replaced}
-    beside = [_lines(solution, node) for node in tree.body if id(node) not in used]
-    return "\n".join([*beside, *lines])
+        raise KeyError(f"the solutions hold no `solution_{exercise}` that fits the cell:\n{stub}")
+    imports = [
+        _lines(solutions, n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)
+    ]
+    return "\n".join([*imports, *lines])
 
 
 def solutions_path(notebook: Path) -> Path:
     return notebook.parent / "solutions" / f"{notebook.stem}.py"
 
 
-def read_solutions(notebook: Path) -> dict[str, str]:
-    """Exercise -> the source that answers it, for the notebook at this path."""
-    from peft_lab.exercises import read_solutions as read_blocks
-
-    return {
-        number: entry["solution"] for number, entry in read_blocks(solutions_path(notebook)).items()
-    }
-
-
-def solved(notebook: nbformat.NotebookNode, solutions: dict[str, str]) -> nbformat.NotebookNode:
+def solved(notebook: nbformat.NotebookNode, solutions: str) -> nbformat.NotebookNode:
     """A copy of the notebook in which every exercise is answered.
+
+    Args:
+        solutions: source of the notebook's solutions file.
 
     Raises:
         KeyError: an exercise without a solution.
@@ -127,7 +128,7 @@ def solved(notebook: nbformat.NotebookNode, solutions: dict[str, str]) -> nbform
     copy = nbformat.reads(nbformat.writes(notebook), as_version=4)
     for cell in copy.cells:
         if exercise := exercise_of(cell):
-            cell.source = put_in_solution(cell.source, solutions[exercise])
+            cell.source = put_in_solution(cell.source, solutions, exercise)
     return copy
 
 
@@ -330,7 +331,7 @@ def refresh(path: Path, mode: str) -> bool:
         return True
     fresh = read(path)
     if mode == "solved":
-        fresh = solved(fresh, read_solutions(path))
+        fresh = solved(fresh, solutions_path(path).read_text(encoding="utf-8"))
     try:
         run = execute(fresh, path.parent)
     except (CellExecutionError, CellTimeoutError) as error:

@@ -1,0 +1,328 @@
+"""Side by side with Hugging Face `peft`: time and memory of a training step.
+
+    python course.py bench [--quick] [--base storyteller-micro]
+
+Prints two tables (README.md, beside this file, tells how to read them) and ends with exit status 1
+if a claim does not hold: no method slower than with `peft` beyond the spread, none that keeps more
+memory; `fit` on the course's tasks at most 0.85 of the time of the ordinary path with `peft`.
+"""
+
+import argparse
+import copy
+import platform
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from peft_lab import (  # noqa: E402
+    IGNORE,
+    PrefixTuning,
+    PromptTuning,
+    PTuning,
+    fit,
+    load_base,
+    load_task,
+    saved_activation_bytes,
+    scored_nll,
+)
+from peft_lab.tasks import batches, collate, epoch_order  # noqa: E402
+
+TASKS = ("poems", "moods", "tables")
+ENOUGH = 0.85  # of the time of the ordinary path, geometric mean
+SAME = 1e-5  # two losses closer than this are the same
+WARM_UP, SEED, RATE = 2, 0, 1e-3
+
+
+@dataclass
+class Row:
+    """What was measured of one method, each for "ours", "peft" and "floor"."""
+
+    name: str
+    seconds: dict[str, list[float]]  # of one step, one number a round
+    saved: dict[str, int]  # bytes kept for the backward pass of one step
+    losses: dict[str, list[float]]  # of the first step of each round
+
+    def milliseconds(self, side: str) -> float:
+        return 1000 * statistics.median(self.seconds[side])
+
+    def ratios(self, side: str = "ours") -> np.ndarray:
+        """Time over that of `peft` in the same round, (rounds,)."""
+        return np.array(self.seconds[side]) / np.array(self.seconds["peft"])
+
+    def interval(self) -> tuple[float, float]:
+        """Where the median of the ratios lies: 99% of 2,000 bootstrap samples of the rounds."""
+        ratios = self.ratios()
+        drawn = np.random.default_rng(SEED).choice(ratios, (2000, len(ratios)))  # (2000, rounds)
+        low, high = np.quantile(np.median(drawn, axis=1), (0.005, 0.995))
+        return float(low), float(high)
+
+    def loss_difference(self) -> float:
+        pairs = zip(self.losses["ours"], self.losses["peft"], strict=True)
+        return max(abs(a - b) for a, b in pairs)
+
+
+class AsBase(nn.Module):
+    """A `peft` model that is called as its base is, so that `scored_nll` can ask it for the scored
+    logits only: what both sides compute is then the same by construction."""
+
+    def __init__(self, model: nn.Module, prompt: int):
+        super().__init__()
+        self.model, self.prompt = model, prompt  # prompt: positions that peft returns logits for
+
+    def forward(self, logits_to_keep: torch.Tensor, **inputs):
+        keep = nn.functional.pad(logits_to_keep, (self.prompt, 0))  # (B, n+T), False before
+        return self.model(**inputs, logits_to_keep=keep)
+
+
+class Floor(nn.Module):
+    """The frozen model with the gradient to its input only: what every method pays at least."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model.requires_grad_(False)
+
+    def forward(self, input_ids: torch.Tensor, logits_to_keep: torch.Tensor, **inputs):
+        embeds = self.model.get_input_embeddings()(input_ids).requires_grad_()  # (B, T, d)
+        return self.model(inputs_embeds=embeds, logits_to_keep=logits_to_keep, **inputs)
+
+
+def all_methods(length: int, hidden: int) -> dict:
+    """Name -> our method, and peft's settings of the same."""
+    import peft
+
+    told = {"task_type": "CAUSAL_LM", "num_virtual_tokens": length}
+    mlp = {"prefix_projection": True, "encoder_hidden_size": hidden}
+    return {
+        "prompt": (PromptTuning(length), peft.PromptTuningConfig(**told)),
+        "prefix": (PrefixTuning(length), peft.PrefixTuningConfig(**told)),
+        "prefix, MLP": (PrefixTuning(length, mlp=hidden), peft.PrefixTuningConfig(**told, **mlp)),
+        "P-tuning": (
+            PTuning(length, hidden),
+            peft.PromptEncoderConfig(
+                **told, encoder_reparameterization_type="MLP", encoder_hidden_size=hidden
+            ),
+        ),
+    }
+
+
+def take_over(theirs: nn.Module, method: nn.Module) -> None:
+    """Give the `peft` model the numbers of our attached method."""
+    encoder = theirs.prompt_encoder["default"]
+    with torch.no_grad():
+        for ours, other in zip(method.parameters(), encoder.parameters(), strict=True):
+            other.copy_(ours.reshape(other.shape))
+
+
+def in_turn(name: str, sides: dict[str, Callable], rounds: int, prepare: Callable, saved) -> Row:
+    """Run the sides round by round, ours and peft taking turns at the first place.
+
+    Each side is a function: number of the round -> (its first loss, seconds a step).
+    """
+    row = Row(name, {side: [] for side in sides}, saved, {side: [] for side in sides})
+    for number in range(WARM_UP + rounds):
+        prepare()  # the same numbers on both sides, so the same losses
+        pair = ("ours", "peft") if number % 2 else ("peft", "ours")
+        for side in (*pair, "floor"):
+            loss, seconds = sides[side](number)
+            if number >= WARM_UP:
+                row.losses[side].append(loss)
+                row.seconds[side].append(seconds)
+    return row
+
+
+def trained(module: nn.Module) -> list[nn.Parameter]:
+    return [p for p in module.parameters() if p.requires_grad]
+
+
+def method_rows(model: nn.Module, batch: dict, length: int = 20, rounds: int = 100) -> list[Row]:
+    """One forward and backward pass and AdamW step: the same batch, loss and scored positions."""
+    import peft
+
+    rows, floor = [], Floor(copy.deepcopy(model))
+    for name, (method, config) in all_methods(length, model.config.hidden_size).items():
+        prefix = isinstance(method, PrefixTuning)
+        theirs = peft.get_peft_model(copy.deepcopy(model), config).eval()
+        modules = {"ours": model, "peft": AsBase(theirs, 0 if prefix else length), "floor": floor}
+
+        def one_step(side: str, weights: list, modules=modules):
+            optimizer = torch.optim.AdamW(weights, RATE) if weights else None
+
+            def step(number: int) -> tuple[float, float]:
+                began = time.perf_counter()
+                nats, count = scored_nll(modules[side], batch)
+                (nats / count).backward()
+                if optimizer:
+                    optimizer.step()
+                    optimizer.zero_grad()
+                return nats.item() / count, time.perf_counter() - began
+
+            return step
+
+        with method.attach(model):
+            take_over(theirs, method)
+            saved = {
+                side: saved_activation_bytes(lambda m=m: scored_nll(m, batch), m, method)
+                for side, m in modules.items()
+            }
+            weights = {"ours": trained(method), "peft": trained(theirs), "floor": []}
+            sides = {side: one_step(side, weights[side]) for side in modules}
+            prepare = lambda: take_over(theirs, method)  # noqa: B023, E731 (used in this turn only)
+            rows.append(in_turn(name, sides, rounds, prepare, saved))
+    return rows
+
+
+def shipped_row(model, name, method, config, examples, *, steps=10, batch_size=8, rounds=16) -> Row:
+    """`fit` beside the ordinary path with `peft`: batches padded to the longest example of the task,
+    `model(**batch).loss`, AdamW and a linear schedule, as in peft's own examples."""
+    import peft
+    from transformers import get_linear_schedule_with_warmup
+
+    pad_id = model.config.pad_token_id or 0
+    whole = collate(examples, pad_id)  # three tensors (examples, longest)
+    padded = [{key: whole[key][i] for key in whole} for i in range(len(examples))]
+    floor = Floor(copy.deepcopy(model))
+    theirs = peft.get_peft_model(copy.deepcopy(model), config).train()
+
+    def ordinary(number: int) -> tuple[float, float]:
+        order = epoch_order(len(examples), number, 0)[: steps * batch_size]  # that of fit()
+        loader = torch.utils.data.DataLoader(padded, batch_size, sampler=order)
+        optimizer = torch.optim.AdamW(trained(theirs), RATE)
+        schedule = get_linear_schedule_with_warmup(optimizer, round(0.1 * steps), steps)
+        losses, began = [], time.perf_counter()
+        for batch in loader:
+            loss = theirs(**batch).loss
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        return losses[0], (time.perf_counter() - began) / steps
+
+    def ours(number: int) -> tuple[float, float]:
+        history = fit(
+            model, examples, method, steps=steps, batch_size=batch_size, learning_rate=RATE,
+            seed=number, progress=False, live_curve=False,
+        )  # fmt: skip
+        return history.train[0][1], history.seconds / steps
+
+    def least(number: int) -> tuple[float, float]:
+        losses, began = [], time.perf_counter()
+        for batch in islice(batches(examples, batch_size, pad_id=pad_id, seed=number), steps):
+            nats, count = scored_nll(floor, batch)
+            (nats / count).backward()
+            losses.append(nats.item() / count)
+        return losses[0], (time.perf_counter() - began) / steps
+
+    first = epoch_order(len(examples), SEED, 0)[:batch_size]
+    batch = collate([examples[i] for i in first], pad_id)
+    full = {key: whole[key][first] for key in whole}
+    with method.attach(model):
+        saved = {
+            "ours": saved_activation_bytes(lambda: scored_nll(model, batch), model, method),
+            "peft": saved_activation_bytes(lambda: theirs(**full), theirs),
+            "floor": saved_activation_bytes(lambda: scored_nll(floor, batch), floor),
+        }
+        sides = {"ours": ours, "peft": ordinary, "floor": least}
+        return in_turn(name, sides, rounds, lambda: take_over(theirs, method), saved)
+
+
+def shipped_rows(model: nn.Module, tasks: dict, length: int = 20, **options) -> list[Row]:
+    """Prompt and prefix on each of `tasks`: name -> training examples."""
+    rows = []
+    for name, examples in tasks.items():
+        for kind in ("prompt", "prefix"):
+            method, config = all_methods(length, model.config.hidden_size)[kind]
+            rows.append(shipped_row(model, f"{name}, {kind}", method, config, examples, **options))
+    return rows
+
+
+def scored_shares(examples: list) -> str:
+    scored = sum(int((e.labels[1:] != IGNORE).sum()) for e in examples)
+    real, longest = (f([len(e.input_ids) for e in examples]) for f in (sum, max))
+    return f"{scored / real:.0%} of its tokens, {scored / (longest * len(examples)):.0%} padded"
+
+
+def geometric_mean(rows: list[Row]) -> float:
+    return statistics.geometric_mean(float(np.median(row.ratios())) for row in rows)
+
+
+def table(rows: list[Row]) -> str:
+    """One line a row; times are medians, memory is exact."""
+    lines = [
+        f"{'':15}{'ms a step':^24} {'time, ours / peft':^34}{'MiB kept':^21}{'ours':>7}",
+        f"{'':15}{'ours':>8}{'peft':>8}{'floor':>8}  {'median':>6} {'99% interval':>13} "
+        f"{'10-90%':>12}{'ours':>7}{'peft':>7}{'floor':>7}{'/ peft':>7}",
+    ]
+    for row in rows:
+        ratios = row.ratios()
+        spread = "-".join(f"{q:.3f}" for q in np.quantile(ratios, (0.1, 0.9)))
+        times = "".join(f"{row.milliseconds(side):8.1f}" for side in ("ours", "peft", "floor"))
+        kept = "".join(f"{row.saved[side] / 2**20:7.2f}" for side in ("ours", "peft", "floor"))
+        memory = row.saved["ours"] / row.saved["peft"]
+        interval = "-".join(f"{end:.3f}" for end in row.interval())
+        lines.append(
+            f"{row.name:15}{times}  {np.median(ratios):6.3f} {interval:>13} {spread:>12}"
+            f"{kept}{memory:7.3f}"
+        )
+    return "\n".join([*lines, f"geometric mean: {geometric_mean(rows):.3f}"])
+
+
+def objections(method: list[Row], shipped: list[Row]) -> list[str]:
+    """What speaks against the claims; empty if they hold."""
+    found = []
+    for row in (*method, *shipped):
+        if row.loss_difference() > SAME * max(row.losses["peft"]):
+            found.append(f"{row.name}: the losses differ by {row.loss_difference():.1e}")
+    for row in method:
+        if row.interval()[0] > 1:
+            found.append(f"{row.name}: slower than peft, {np.median(row.ratios()):.3f}")
+        if row.saved["ours"] > row.saved["peft"]:
+            found.append(f"{row.name}: keeps {row.saved['ours'] - row.saved['peft']} bytes more")
+    if geometric_mean(shipped) > ENOUGH:
+        found.append(f"as shipped: {geometric_mean(shipped):.3f}, above {ENOUGH}")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--base", default="storyteller-micro", help="a model of the course")
+    parser.add_argument("--quick", action="store_true", help="few rounds: a look, no proof")
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", module="peft")
+    model, tokenizer = load_base(args.base)
+    tasks = {name: load_task(name, tokenizer).train for name in TASKS}
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
+    print(f"{args.base}; {platform.machine()}, one thread; {packages}")
+
+    batch = collate(tasks["poems"][:8], model.config.pad_token_id or 0)
+    rounds = 12 if args.quick else 100
+    rows, columns = batch["input_ids"].shape
+    print(f"\nMethod: {rows} poems, {columns} tokens wide; the same loss; {rounds} rounds")
+    method = method_rows(model, batch, rounds=rounds)
+    print(table(method), flush=True)
+
+    steps, rounds = (4, 3) if args.quick else (10, 16)
+    print(f"\nAs shipped: `fit`, 8 rows a step; {rounds} rounds of {steps} steps")
+    print("\n".join(f"  {name}: scored {scored_shares(tasks[name])}" for name in tasks))
+    shipped = shipped_rows(model, tasks, steps=steps, rounds=rounds)
+    print(table(shipped))
+
+    found = objections(method, shipped)
+    print("\n" + ("\n".join(["DOES NOT HOLD:", *found]) if found else "All claims hold."))
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
