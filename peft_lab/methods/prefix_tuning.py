@@ -119,6 +119,8 @@ class PrefixTuning(Method):
         """All keys and values, (n, layers, 2, H_kv, head_dim); index 0 of the 2 is the key."""
         if self.hidden is not None:
             return self.mlp(self.embeddings).view(self.shape)
+        if not self.fixed.numel():  # all are trained, in their order
+            return self.prefix
         return torch.cat([self.prefix, self.fixed], 1)[:, self._order]
 
     def keys_values(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:

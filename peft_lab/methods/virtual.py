@@ -71,8 +71,11 @@ class VirtualTokens:
         if positions is None:
             positions = torch.arange(past, past + T, device=tokens.device)[None]  # (1, T)
             if mask is not None:  # padding takes no position
-                positions = mask.long().cumsum(1)[:, -T:] - 1  # (B, T)
-        positions = positions.expand(rows, -1) + self.length
+                counted = mask.long().cumsum(1)[:, -T:] - 1  # (B, T)
+                # padding on the right needs none of its own: one row of positions serves all
+                if ((counted != positions) & mask[:, -T:].bool()).any():
+                    positions = counted
+        positions = positions + self.length  # (B or 1, T)
         if mask is not None:
             mask = torch.cat([mask.new_ones(rows, self.length), mask], 1)  # (B, n+past+T)
         # generate() adopts any cache that it finds in an output: return none that nobody asked for
@@ -87,7 +90,7 @@ class VirtualTokens:
                 prompts = [fn(rows).to(embeds) for fn in self.prompts]
                 call["input_ids"], call["inputs_embeds"] = None, torch.cat([*prompts, embeds], 1)
                 own = torch.arange(self.prefix_length, self.length, device=positions.device)
-                positions = torch.cat([own.expand(rows, -1), positions], 1)
+                positions = torch.cat([own.expand(len(positions), -1), positions], 1)
                 self._trim = self.prompt_length
         call["attention_mask"] = mask
         call.pop("cache_position", None)  # of early transformers 5: the body counts them itself
