@@ -9,12 +9,12 @@ memory; `fit` on the course's tasks at most 0.85 of the time of the ordinary pat
 
 import argparse
 import copy
+import functools
 import platform
 import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -27,6 +27,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from peft_lab import (  # noqa: E402
     IGNORE,
+    Method,
     PrefixTuning,
     PromptTuning,
     PTuning,
@@ -38,6 +39,7 @@ from peft_lab import (  # noqa: E402
 )
 from peft_lab.tasks import batches, collate, epoch_order  # noqa: E402
 
+METHODS = ("prompt", "prefix", "prefix, MLP", "P-tuning")
 TASKS = ("poems", "moods", "tables")
 ENOUGH = 0.85  # of the time of the ordinary path, geometric mean
 SAME = 1e-5  # two losses closer than this are the same
@@ -97,23 +99,29 @@ class Floor(nn.Module):
         return self.model(inputs_embeds=embeds, logits_to_keep=logits_to_keep, **inputs)
 
 
-def all_methods(length: int, hidden: int) -> dict:
-    """Name -> our method, and peft's settings of the same."""
+def both(model: nn.Module, name: str, length: int) -> tuple[Method, nn.Module]:
+    """Our method, not yet attached, and a copy of the model with that of `peft`."""
     import peft
 
-    told = {"task_type": "CAUSAL_LM", "num_virtual_tokens": length}
-    mlp = {"prefix_projection": True, "encoder_hidden_size": hidden}
-    return {
-        "prompt": (PromptTuning(length), peft.PromptTuningConfig(**told)),
-        "prefix": (PrefixTuning(length), peft.PrefixTuningConfig(**told)),
-        "prefix, MLP": (PrefixTuning(length, mlp=hidden), peft.PrefixTuningConfig(**told, **mlp)),
-        "P-tuning": (
-            PTuning(length, hidden),
-            peft.PromptEncoderConfig(
-                **told, encoder_reparameterization_type="MLP", encoder_hidden_size=hidden
-            ),
+    told, hidden = (
+        {"task_type": "CAUSAL_LM", "num_virtual_tokens": length},
+        model.config.hidden_size,
+    )
+    width = {"encoder_hidden_size": hidden}
+    kind = {"encoder_reparameterization_type": "MLP"}
+    method, config = {
+        "prompt": lambda: (PromptTuning(length), peft.PromptTuningConfig(**told)),
+        "prefix": lambda: (PrefixTuning(length), peft.PrefixTuningConfig(**told)),
+        "prefix, MLP": lambda: (
+            PrefixTuning(length, mlp=hidden),
+            peft.PrefixTuningConfig(**told, **width, prefix_projection=True),
         ),
-    }
+        "P-tuning": lambda: (
+            PTuning(length, hidden),
+            peft.PromptEncoderConfig(**told, **width, **kind),
+        ),
+    }[name]()
+    return method, peft.get_peft_model(copy.deepcopy(model), config).eval()
 
 
 def take_over(theirs: nn.Module, method: nn.Module) -> None:
@@ -124,17 +132,20 @@ def take_over(theirs: nn.Module, method: nn.Module) -> None:
             other.copy_(ours.reshape(other.shape))
 
 
-def in_turn(name: str, sides: dict[str, Callable], rounds: int, prepare: Callable, saved) -> Row:
+def in_turn(name: str, sides: dict, saved: dict, rounds: int, prepare, steps: int = 1) -> Row:
     """Run the sides round by round, ours and peft taking turns at the first place.
 
-    Each side is a function: number of the round -> (its first loss, seconds a step).
+    Each side is a function of the round's number that runs `steps` steps and returns its first
+    loss. Time is that of the processor, which other programs disturb least.
     """
     row = Row(name, {side: [] for side in sides}, saved, {side: [] for side in sides})
     for number in range(WARM_UP + rounds):
         prepare()  # the same numbers on both sides, so the same losses
         pair = ("ours", "peft") if number % 2 else ("peft", "ours")
         for side in (*pair, "floor"):
-            loss, seconds = sides[side](number)
+            began = time.process_time()
+            loss = sides[side](number)
+            seconds = (time.process_time() - began) / steps
             if number >= WARM_UP:
                 row.losses[side].append(loss)
                 row.seconds[side].append(seconds)
@@ -145,88 +156,77 @@ def trained(module: nn.Module) -> list[nn.Parameter]:
     return [p for p in module.parameters() if p.requires_grad]
 
 
-def method_rows(model: nn.Module, batch: dict, length: int = 20, rounds: int = 100) -> list[Row]:
-    """One forward and backward pass and AdamW step: the same batch, loss and scored positions."""
-    import peft
+def one_step(model: nn.Module, batch: dict, optimizer=None) -> float:
+    nats, count = scored_nll(model, batch)
+    (nats / count).backward()
+    if optimizer:
+        optimizer.step()
+        optimizer.zero_grad()
+    return nats.item() / count
 
-    rows, floor = [], Floor(copy.deepcopy(model))
-    for name, (method, config) in all_methods(length, model.config.hidden_size).items():
-        prefix = isinstance(method, PrefixTuning)
-        theirs = peft.get_peft_model(copy.deepcopy(model), config).eval()
-        modules = {"ours": model, "peft": AsBase(theirs, 0 if prefix else length), "floor": floor}
 
-        def one_step(side: str, weights: list, modules=modules):
+def method_row(model: nn.Module, name: str, batch: dict, length: int, rounds: int) -> Row:
+    """Forward, backward and AdamW step: the same batch, loss and scored positions on all sides."""
+    method, theirs = both(model, name, length)
+    modules = {
+        "ours": model,
+        "peft": AsBase(theirs, 0 if isinstance(method, PrefixTuning) else length),
+        "floor": Floor(copy.deepcopy(model)),
+    }
+    with method.attach(model):
+        take_over(theirs, method)
+        saved, sides = {}, {}
+        for side, module in modules.items():
+            saved[side] = saved_activation_bytes(
+                functools.partial(scored_nll, module, batch), module, method
+            )
+            weights = {"ours": trained(method), "peft": trained(theirs), "floor": []}[side]
             optimizer = torch.optim.AdamW(weights, RATE) if weights else None
-
-            def step(number: int) -> tuple[float, float]:
-                began = time.perf_counter()
-                nats, count = scored_nll(modules[side], batch)
-                (nats / count).backward()
-                if optimizer:
-                    optimizer.step()
-                    optimizer.zero_grad()
-                return nats.item() / count, time.perf_counter() - began
-
-            return step
-
-        with method.attach(model):
-            take_over(theirs, method)
-            saved = {
-                side: saved_activation_bytes(lambda m=m: scored_nll(m, batch), m, method)
-                for side, m in modules.items()
-            }
-            weights = {"ours": trained(method), "peft": trained(theirs), "floor": []}
-            sides = {side: one_step(side, weights[side]) for side in modules}
-            prepare = lambda: take_over(theirs, method)  # noqa: B023, E731 (used in this turn only)
-            rows.append(in_turn(name, sides, rounds, prepare, saved))
-    return rows
+            sides[side] = lambda number, m=module, o=optimizer: one_step(m, batch, o)
+        return in_turn(name, sides, saved, rounds, lambda: take_over(theirs, method))
 
 
-def shipped_row(model, name, method, config, examples, *, steps=10, batch_size=8, rounds=16) -> Row:
-    """`fit` beside the ordinary path with `peft`: batches padded to the longest example of the task,
-    `model(**batch).loss`, AdamW and a linear schedule, as in peft's own examples."""
-    import peft
+def method_rows(model: nn.Module, batch: dict, length: int = 20, rounds: int = 100) -> list[Row]:
+    return [method_row(model, name, batch, length, rounds) for name in METHODS]
+
+
+def shipped_row(model, name, kind, examples, *, length=20, steps=10, batch_size=8, rounds=16):
+    """`fit` beside the ordinary path with `peft`, as in peft's own examples: rows padded to the
+    longest of the task, `model(**batch).loss`, AdamW and a linear schedule."""
     from transformers import get_linear_schedule_with_warmup
 
-    pad_id = model.config.pad_token_id or 0
+    method, theirs = both(model, kind, length)
+    floor, pad_id = Floor(copy.deepcopy(model)), model.config.pad_token_id or 0
     whole = collate(examples, pad_id)  # three tensors (examples, longest)
     padded = [{key: whole[key][i] for key in whole} for i in range(len(examples))]
-    floor = Floor(copy.deepcopy(model))
-    theirs = peft.get_peft_model(copy.deepcopy(model), config).train()
 
-    def ordinary(number: int) -> tuple[float, float]:
-        order = epoch_order(len(examples), number, 0)[: steps * batch_size]  # that of fit()
-        loader = torch.utils.data.DataLoader(padded, batch_size, sampler=order)
+    def ours(number: int) -> float:
+        settings = {"steps": steps, "batch_size": batch_size, "learning_rate": RATE}
+        quiet = {"progress": False, "live_curve": False}
+        return fit(model, examples, method, seed=number, **settings, **quiet).train[0][1]
+
+    def ordinary(number: int) -> float:
+        order = epoch_order(len(examples), number, 0)[: steps * batch_size]  # that of `fit`
         optimizer = torch.optim.AdamW(trained(theirs), RATE)
         schedule = get_linear_schedule_with_warmup(optimizer, round(0.1 * steps), steps)
-        losses, began = [], time.perf_counter()
-        for batch in loader:
+        losses = []
+        for batch in torch.utils.data.DataLoader(padded, batch_size, sampler=order):
             loss = theirs(**batch).loss
             losses.append(loss.item())
             loss.backward()
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-        return losses[0], (time.perf_counter() - began) / steps
+        return losses[0]
 
-    def ours(number: int) -> tuple[float, float]:
-        history = fit(
-            model, examples, method, steps=steps, batch_size=batch_size, learning_rate=RATE,
-            seed=number, progress=False, live_curve=False,
-        )  # fmt: skip
-        return history.train[0][1], history.seconds / steps
-
-    def least(number: int) -> tuple[float, float]:
-        losses, began = [], time.perf_counter()
-        for batch in islice(batches(examples, batch_size, pad_id=pad_id, seed=number), steps):
-            nats, count = scored_nll(floor, batch)
-            (nats / count).backward()
-            losses.append(nats.item() / count)
-        return losses[0], (time.perf_counter() - began) / steps
+    def least(number: int) -> float:  # the batches of `fit`
+        stream = batches(examples, batch_size, pad_id=pad_id, seed=number)
+        return [one_step(floor, batch) for batch in islice(stream, steps)][0]
 
     first = epoch_order(len(examples), SEED, 0)[:batch_size]
     batch = collate([examples[i] for i in first], pad_id)
     full = {key: whole[key][first] for key in whole}
+    theirs.train()
     with method.attach(model):
         saved = {
             "ours": saved_activation_bytes(lambda: scored_nll(model, batch), model, method),
@@ -234,17 +234,16 @@ def shipped_row(model, name, method, config, examples, *, steps=10, batch_size=8
             "floor": saved_activation_bytes(lambda: scored_nll(floor, batch), floor),
         }
         sides = {"ours": ours, "peft": ordinary, "floor": least}
-        return in_turn(name, sides, rounds, lambda: take_over(theirs, method), saved)
+        return in_turn(name, sides, saved, rounds, lambda: take_over(theirs, method), steps)
 
 
-def shipped_rows(model: nn.Module, tasks: dict, length: int = 20, **options) -> list[Row]:
+def shipped_rows(model: nn.Module, tasks: dict, **options) -> list[Row]:
     """Prompt and prefix on each of `tasks`: name -> training examples."""
-    rows = []
-    for name, examples in tasks.items():
-        for kind in ("prompt", "prefix"):
-            method, config = all_methods(length, model.config.hidden_size)[kind]
-            rows.append(shipped_row(model, f"{name}, {kind}", method, config, examples, **options))
-    return rows
+    return [
+        shipped_row(model, f"{task}, {kind}", kind, examples, **options)
+        for task, examples in tasks.items()
+        for kind in ("prompt", "prefix")
+    ]
 
 
 def scored_shares(examples: list) -> str:

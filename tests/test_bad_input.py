@@ -280,7 +280,7 @@ CASES = {
         ValueError, "init", "(2, 32)", "(3, 5)"),
     "layer that is not there": (
         lambda f: PrefixTuning(2, layers=[7]).attach(tiny("gpt2")),
-        ValueError, "layers", "7", "0 to 2"),
+        ValueError, "layers", "[7]", "[0, 1, 2]"),
     "unknown encoder": (
         lambda f: PTuning(2, 8, encoder="gru"), ValueError, "encoder", "'gru'", '"lstm"'),
     "no block to train": (lambda f: LayerFreezing.top(0), ValueError, "count", "0"),

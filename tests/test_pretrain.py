@@ -62,7 +62,9 @@ def test_windows_begin_with_bos_and_lose_no_token():
 def run_folder(tmp_path):
     rng = np.random.default_rng(1)
     for name, documents in (("books", 60), ("simple", 30)):
-        parts = [[1, *rng.integers(3, 4096, size=rng.integers(100, 900)), 2] for _ in range(documents)]
+        parts = [
+            [1, *rng.integers(3, 4096, size=rng.integers(100, 900)), 2] for _ in range(documents)
+        ]
         np.save(tmp_path / f"{name}.npy", np.concatenate(parts).astype(np.uint16))
     return tmp_path
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (the rows of a Markdown table cannot be broken)
 """Write the model cards of the storyteller family, and the credits of its picture books.
 
     python tools/model_card.py --corpus build/corpus --books ../shared/corpora
@@ -149,8 +150,12 @@ def credits(books):
         for path in sorted((books / folder).glob("*.md")):
             text = path.read_text(encoding="utf-8")
             title = text.splitlines()[0].lstrip("# ").strip()
-            found = re.findall(r"^\* (Text|Author|Illustration|Translation|Language).*?: *(.+)$", text, re.M)
-            people = "; ".join(f"{role.lower()} {name}" for role, name in found if role != "Language")
+            found = re.findall(
+                r"^\* (Text|Author|Illustration|Translation|Language).*?: *(.+)$", text, re.M
+            )
+            people = "; ".join(
+                f"{role.lower()} {name}" for role, name in found if role != "Language"
+            )
             licence = re.search(r"License: \[?(CC[^\]\n]*)", text)
             lines.append(f"- *{title}*: {people} ({licence[1] if licence else 'CC BY'})")
     return lines

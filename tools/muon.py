@@ -34,7 +34,9 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.ndim != 2:
-                    raise ValueError(f"Muon is for matrices; got a tensor of shape {tuple(p.shape)}")
+                    raise ValueError(
+                        f"Muon is for matrices; got a tensor of shape {tuple(p.shape)}"
+                    )
 
     @torch.no_grad()
     def step(self):

@@ -28,7 +28,9 @@ class NGram:
 
     def __init__(self, tokens, order=5, vocabulary=4096):
         if vocabulary > 1 << BITS:
-            raise ValueError(f"vocabulary={vocabulary}: at most {1 << BITS} entries fit {BITS} bits")
+            raise ValueError(
+                f"vocabulary={vocabulary}: at most {1 << BITS} entries fit {BITS} bits"
+            )
         self.order, self.vocabulary = order, vocabulary
         self.levels = []
         kinds, counts = np.unique(pack(tokens, order), return_counts=True)

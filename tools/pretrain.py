@@ -11,6 +11,7 @@ step is what is shipped.
 """
 
 import argparse
+import hashlib
 import json
 import lzma
 import os
@@ -268,7 +269,9 @@ def train(size, out, steps=STEPS, factor=None, keep=True, device="cpu", stop_aft
         step += 1
         if step % 100 == 0 or step == steps:
             log.append(
-                dict(step=step, loss=sum(running) / len(running), seconds=time.perf_counter() - began)
+                dict(
+                    step=step, loss=sum(running) / len(running), seconds=time.perf_counter() - began
+                )
             )
             running = []
             print(f"{size} {step}/{steps} {log[-1]['loss']:.3f} nats a token "
@@ -320,7 +323,7 @@ def release(size, out, folder):
     """Weights as float16 safetensors, tokenizer and configuration, ready for load_base."""
     from transformers import PreTrainedTokenizerFast
 
-    model, opts = new_model(size), None
+    model = new_model(size)
     opts = optimisers(model, 1.0)
     step, log = resume(out / f"{size}.checkpoint.safetensors", model, opts)
     if step != STEPS:
@@ -336,6 +339,10 @@ def release(size, out, folder):
         clean_up_tokenization_spaces=False,
     )
     tokenizer.save_pretrained(folder)
+    weights = folder / "model.safetensors"
+    weights.chmod(0o644)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{digest}  {weights.name}\n")  # `peft-lab doctor` asks
     return model.float().eval(), tokenizer, log
 
 

@@ -4,8 +4,8 @@
     python tools/talents.py --steps 50 --out X  a quick look
 
 For each size of file, from small to large, a method is trained on `poems` and one on `moods`. Then
-the first lines below are written on by the base, and by the base with each file: are the three kinds of
-text told apart by form (`kind_of_text`) at least nine times in ten? The smallest size that manages
+the first lines below are written on, by the base and by the base with each file: have the texts the
+form they should have (`kind_of_text`) at least nine times in ten? The smallest size that manages
 ships; the table of all sizes that were tried goes into data/talents/README.md.
 """
 
@@ -119,7 +119,8 @@ def main():
     (args.out / "README.md").write_text(
         f"# Talents: small files for {BASE} (fingerprint `{fingerprint(model)}`)\n\n"
         f"Made by `python tools/talents.py`: {args.steps} steps of 8 rows, AdamW 0.3, seed 0, for\n"
-        f"each task. How often a text has the form it should have, over {2 * len(STARTS)} texts a file:\n\n"
+        f"each task. How often a text has the form it should have, over {2 * len(STARTS)} texts a\n"
+        "file:\n\n"
         "| method and length | bytes of a file | poem after `poems` | one word after `moods` |\n"
         "|---|---:|---:|---:|\n" + "\n".join(rows) + "\n\n"
         f"Without a file {shares['none']['stories']:.0%} of the texts have the form of a story.\n"

@@ -23,6 +23,5 @@ __all__ = [
     "CHECKS",
     "NOT_YET",
     "RIGHT",
-    "read_solutions",
     *(f"check_{number}" for number in CHECKS),
 ]

@@ -183,12 +183,12 @@ def text_cards(
 
 QUADRANTS = {
     ("all", "one task"): "full fine-tuning\nnotebook 01",
-    ("all", "many tasks"): "instruction tuning\nnotebook 11",
+    ("all", "many tasks"): "full fine-tuning\non instructions\nnotebook 11",
     (
         "few",
         "one task",
     ): "PEFT (also called PET)\nprompts, prefixes, adapters,\nLoRA … notebooks 02 to 08",
-    ("few", "many tasks"): "instruction tuning\nwith a PEFT method\nnotebook 11",
+    ("few", "many tasks"): "PEFT on instructions\nnotebook 11",
     ("none", "one task"): "prompt design, few-shot prompts: written, not trained (notebook 03)",
 }
 
