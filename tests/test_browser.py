@@ -23,7 +23,7 @@ from tools import refresh
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-NUMBER = os.environ.get("PEFT_LAB_BROWSER_NOTEBOOK", "00")
+NUMBER = os.environ.get("PEFT_LAB_BROWSER_NOTEBOOK", "02")  # it has a slider with a plot
 NOTEBOOKS = (
     [Path(NUMBER)]
     if Path(NUMBER).is_file()
