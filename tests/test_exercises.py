@@ -212,3 +212,90 @@ def test_the_target_of_a_prediction_stays_hidden(capsys):
     CHECKS["01b"](4 * 1000, parameters=1000)
     said = capsys.readouterr().out.replace(",", "")
     assert "5120" not in said and "16000" not in said
+
+
+# Notebooks 03 and 04: slips that a reader made.
+
+
+def _diagnosed(number: str, answer, capsys) -> str:
+    back = CHECKS[number](answer)
+    said = " ".join(capsys.readouterr().out.split())
+    assert back is CHECKS[number].reference, said  # the notebook goes on with what is right
+    return said
+
+
+def test_04b_the_whole_output_is_not_the_logits(capsys):
+    """Taken as right, it stopped the next cell, which subtracts logits."""
+
+    def whole(model, prompt, input_ids):
+        spoken = model(inputs_embeds=prompt[None], use_cache=True)
+        return model(input_ids=input_ids, past_key_values=spoken.past_key_values)
+
+    said = _diagnosed("04b", whole, capsys)
+    assert CHECKS["04b"].last == "whole output" and "field .logits" in said
+    assert "tensor([" not in said
+
+
+def test_04b_a_prompt_without_a_batch(capsys):
+    def no_batch(model, prompt, input_ids):
+        spoken = model(inputs_embeds=prompt, use_cache=True)
+        return model(input_ids=input_ids, past_key_values=spoken.past_key_values).logits
+
+    said = _diagnosed("04b", no_batch, capsys)
+    assert CHECKS["04b"].last == "no batch" and "prompt[None]" in said
+
+
+def test_04c_a_mask_over_the_prefix_too(capsys):
+    def masked(q, k, k_prefix):
+        n, T = k_prefix.shape[1], k.shape[1]
+        scores = q @ torch.cat([k_prefix, k], dim=1).mT / q.shape[-1] ** 0.5
+        future = torch.ones(T, n + T).triu(1).bool()
+        return scores.masked_fill(future, float("-inf")).softmax(-1)[..., :n].sum(-1)
+
+    assert "last T columns only" in _diagnosed("04c", masked, capsys)
+    assert CHECKS["04c"].last == "prefix masked"
+
+
+def test_04c_the_text_first(capsys):
+    def text_first(q, k, k_prefix):
+        n, T = k_prefix.shape[1], k.shape[1]
+        scores = q @ torch.cat([k, k_prefix], dim=1).mT / q.shape[-1] ** 0.5
+        scores[..., :T].masked_fill_(torch.ones(T, T).triu(1).bool(), float("-inf"))
+        return scores.softmax(-1)[..., :n].sum(-1)
+
+    assert "those are the text's" in _diagnosed("04c", text_first, capsys)
+    assert CHECKS["04c"].last == "text's columns"
+
+
+def _shifted(mask, labels, logits, n):
+    mask, labels, _ = SOLUTIONS["solution_03b"](mask, labels, logits, n)
+    return mask, labels, logits[:, n - 1 : -1]
+
+
+def _floats(mask, labels, logits, n):
+    mask = torch.cat([torch.ones(mask.shape[0], n), mask], dim=1)
+    return mask, *SOLUTIONS["solution_03b"](mask, labels, logits, n)[1:]
+
+
+def _swapped(mask, labels, logits, n):
+    mask, labels, logits = SOLUTIONS["solution_03b"](mask, labels, logits, n)
+    return labels, mask, logits
+
+
+@pytest.mark.parametrize(
+    ("kind", "slip", "text"),
+    [
+        ("shifted", _shifted, "comes later, in the loss"),
+        ("float mask", _floats, "mask.new_ones"),
+        ("swapped", _swapped, "first the mask, then the labels"),
+    ],
+)
+def test_03b_slips_of_a_reader(kind, slip, text, capsys):
+    assert text in _diagnosed("03b", slip, capsys)
+    assert CHECKS["03b"].last == kind
+
+
+def test_03c_says_of_which_table_it_speaks(capsys):
+    said = _diagnosed("03c", lambda weight, n, seed: torch.randn(n, weight.shape[1]), capsys)
+    assert CHECKS["03c"].last == "normal"
+    assert "this small table" in said and "shouts" not in said

@@ -132,6 +132,20 @@ def check_03b(sheet: Sheet, answer) -> None:
         any(not isinstance(v, torch.Tensor) for v in got),
     )
     sheet.wrong(
+        "swapped",
+        "Mask and labels have changed places in your return: first the mask, then the labels.",
+        same(got[0], target[1]) and same(got[1], target[0]),
+    )
+    sheet.wrong(
+        "float mask",
+        "The numbers of your mask or labels are right, but they are floats. The new columns need "
+        "the type of the old ones: mask.new_ones(...), labels.new_full(...).",
+        any(
+            isinstance(g, torch.Tensor) and g.is_floating_point() and same(g.long(), t)
+            for g, t in zip(got[:2], target[:2], strict=True)
+        ),
+    )
+    sheet.wrong(
         "mask not extended",
         "The mask is as long as before. The model now sees n + T places; without n more ones, the "
         "last tokens fall off or the shapes disagree.",
@@ -168,6 +182,12 @@ def check_03b(sheet: Sheet, answer) -> None:
         "target would be scored than without a prompt, and the losses could no longer be "
         "compared. Cut exactly n.",
         shape(kept) == (2, length + 1, vocabulary),
+    )
+    sheet.wrong(
+        "shifted",
+        "You shifted the logits: each row now stands one place too early. The shift comes later, "
+        "in the loss. Cut exactly n in front, and nothing at the end.",
+        same(kept, logits[:, n - 1 : -1]),
     )
     sheet.wrong(
         "cut at the end",
@@ -254,8 +274,8 @@ def check_03c(sheet: Sheet, answer) -> None:
     )
     sheet.wrong(
         "normal",
-        "Those are random numbers of size 1. This model's embeddings are far smaller, about 50 "
-        "times: such a prompt shouts. Take rows of the table instead.",
+        "Those are random numbers of size 1. The embeddings of this small table are about "
+        "50 times smaller (our model's about 7 times). Take rows of the table instead.",
         rows == 0 and float(one.detach().std()) > 10 * float(original.std()),
     )
     sheet.wrong(

@@ -216,6 +216,12 @@ _SLIPS = {
 }
 
 
+_NO_BATCH = (
+    "no batch",
+    "A prompt is (n, d); the model wants a batch of them, (1, n, d): prompt[None].",
+)
+
+
 @exercise("04b", "prompt_as_prefix", prompt_as_prefix)
 def check_04b(sheet: Sheet, answer) -> None:
     """``prompt_as_prefix(model, prompt (n, d), input_ids (1, T)) -> logits (1, T, V)``."""
@@ -234,13 +240,19 @@ def check_04b(sheet: Sheet, answer) -> None:
         theirs = copied(model)  # whatever is left hanging on it goes with it
         theirs.model.register_forward_pre_hook(spy, with_kwargs=True)
         value = sheet.attempt(answer, theirs, prompt, input_ids)
-        value = getattr(value, "logits", value)
         mutants = _mutants(model, prompt, input_ids)
     sheet.note(f"a prompt of {n} vectors, then {length} tokens, on a model of 3 layers")
-    sheet.case("logits, shape", shape(target), shape(value) or value)
-    mine = value[0, :, 0] if isinstance(value, torch.Tensor) and value.ndim == 3 else value
+    whole = not isinstance(value, torch.Tensor) and hasattr(value, "logits")
+    shown = type(value).__name__ if whole else value  # printed whole, it fills the screen
+    sheet.case("logits, shape", shape(target), shape(value) or shown)
+    mine = value[0, :, 0] if isinstance(value, torch.Tensor) and value.ndim == 3 else shown
     sheet.case("first logit of each token", target[0, :, 0], mine)
-    sheet.broken(value)
+    sheet.broken(value, {"not enough values to unpack": _NO_BATCH})
+    sheet.wrong(
+        "whole output",
+        "You return the model's whole output. The logits are its field .logits.",
+        whole,
+    )
     sheet.wrong(
         "not logits", "The logits were expected, (1, T, V).", not isinstance(value, torch.Tensor)
     )
@@ -334,6 +346,21 @@ def check_04c(sheet: Sheet, answer) -> None:
         "Your queries look at tokens that come later. Mask the future before the softmax; the "
         "last column is right already.",
         same(value, unmasked, 1e-3),
+    )
+    over_all = torch.full((length, n + length), -torch.inf).triu(1)  # as if the prefix were text
+    unscaled = torch.cat([scores_p, q @ k.mT], -1)
+    sheet.wrong(
+        "prefix masked",
+        "Your mask hides part of the prefix. It belongs over the last T columns only: every token "
+        "may look at the whole prefix.",
+        same(value, (unscaled / root + over_all).softmax(-1)[..., :n].sum(-1), 1e-3),
+    )
+    text_first = torch.cat([scores_k, scores_p], -1).div(root).softmax(-1)
+    sheet.wrong(
+        "text's columns",
+        "You put the text first and the prefix after it, and added up the first n columns: those "
+        "are the text's. The prefix's columns stand where you put its keys.",
+        same(value, text_first[..., :n].sum(-1), 1e-3),
     )
     sheet.wrong(
         "mean",
