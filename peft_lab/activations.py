@@ -63,7 +63,7 @@ def predicted_activation_bytes(model: nn.Module, batch: dict) -> int | None:
 
     A bias needs nothing. The head adds the log-probabilities, a vocabulary for each *scored*
     token. Padding makes attention keep a mask of T numbers a token, and a copy of the keys and
-    values for each query head.
+    values for each query head (a single key-value head is not copied).
 
     Returns:
         Bytes; None where the form does not hold: another family, precision or attention
@@ -81,9 +81,11 @@ def predicted_activation_bytes(model: nn.Module, batch: dict) -> int | None:
     d, f, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
     head = getattr(config, "head_dim", None) or d // heads
     rows, T = batch["input_ids"].shape
-    padded = not bool(batch["attention_mask"].all())
+    padded = "attention_mask" in batch and not bool(batch["attention_mask"].all())
     scored = int((batch["labels"][:, 1:] != IGNORE).sum())
-    kv_heads = heads if padded else config.num_key_value_heads
+    kv_heads = config.num_key_value_heads
+    if padded and kv_heads > 1:  # one head is expanded as a view, which costs nothing
+        kv_heads = heads
 
     body = model.get_decoder()
     flows = body.embed_tokens.weight.requires_grad

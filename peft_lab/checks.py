@@ -5,8 +5,8 @@ second. So a cell says what it claims, and the claim is compared with what came 
 text is then the same everywhere, and a wrong number still breaks the build:
 
 * with ``PEFT_LAB_STRICT=1`` in the environment (the tests set it) a claim that does not hold
-raises; * without it (a learner at play) the claim is printed beside the result, and the notebook
-goes on.
+  raises;
+* without it (a learner at play) the claim is printed beside the result, and the notebook goes on.
 
 Every function returns None, so that the last line of a cell never echoes a measured number.
 """
@@ -22,8 +22,7 @@ WIDE = 0.1  # above this relative tolerance a claim must say which spread it was
 
 
 def strict() -> bool:
-    """True where a failed claim must raise (``PEFT_LAB_STRICT`` set to anything but 0 or
-    nothing)."""
+    """Must a failed claim raise? Yes if ``PEFT_LAB_STRICT`` is set, but not to 0 or nothing."""
     return os.environ.get("PEFT_LAB_STRICT", "") not in ("", "0")
 
 
@@ -101,13 +100,13 @@ def check_order(
     gap: float = 0.0,
     spreads: float = 2.0,
 ) -> None:
-    """Claim that the named values stand in this order, smallest first: ``[("prefix", 3.4),
-    ("prompt", 3.6)]``.
+    """Claim that the named values stand in this order, smallest first.
 
-    Plain numbers: each must exceed the one before by more than ``gap`` (same unit). Lists, one
-        number a seed and at
-    least 3: the means must stand in order, and each step must exceed ``spreads`` times the
-        larger of the two standard deviations, as well as ``gap``.
+    For example ``check_order([("prefix", 3.4), ("prompt", 3.6)])``.
+
+    Plain numbers: each must exceed the one before by more than ``gap`` (same unit).
+    Lists, one number a seed and at least 3: the means must stand in order, and each step must
+    exceed ``spreads`` times the larger of the two standard deviations, as well as ``gap``.
 
     Raises:
         ValueError: fewer than two pairs, or a list of fewer than 3 seeds.

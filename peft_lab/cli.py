@@ -255,16 +255,21 @@ def copy_notebooks(folder: Path, only: str | None = None) -> list[Path]:
     the learner had made of it is kept beside it under a numbered name.
 
     Raises:
-        ValueError: no notebook begins with `only`; `folder` is the course's own.
+        ValueError: no notebook begins with `only`, or several do; `folder` is the course's own.
     """
     source = notebooks_dir()
     folder = folder.expanduser().resolve()
     if folder == source.resolve():
         raise ValueError(f"{folder} holds the course's own notebooks; name another folder")
-    chosen = sorted(source.glob(f"{only or ''}*.ipynb"))
+    chosen = sorted(p for p in source.glob("*.ipynb") if p.name.startswith(only or ""))
     if only is not None and (not only or not chosen):
         known = ", ".join(path.name[:2] for path in sorted(source.glob("*.ipynb")))
         raise ValueError(f"--only {only!r}: no notebook begins so; there are {known}")
+    if only is not None and len(chosen) > 1:
+        several = ", ".join(path.name for path in chosen)
+        raise ValueError(
+            f"--only {only!r}: several notebooks begin so: {several}; write more of it"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for path in chosen:

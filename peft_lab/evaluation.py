@@ -3,7 +3,7 @@
 import functools
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .models import mode
-from .tasks import IGNORE, Example, Row, collate, encode
+from .tasks import IGNORE, Example, Row, Task, check_examples, collate, encode
 from .text_measures import (
     bag_of_words_baseline,
     form_of_poem,
@@ -58,8 +58,15 @@ def token_nll(model: nn.Module, batch: dict) -> tuple[torch.Tensor, torch.Tensor
         logits at t predict the token at t+1, so row i scores its labels from position 1 on.
 
     Raises:
-        ValueError: no token of the batch is scored.
+        ValueError: no token of the batch is scored, or its rows exceed the model's context.
     """
+    length = batch["input_ids"].shape[1]
+    context = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if context and length > context:
+        raise ValueError(
+            f"a row has {length} tokens, but the model's context is {context}; cut it with "
+            f"load_task(..., max_length={context})."
+        )
     batch = {name: tensor.to(_device(model)) for name, tensor in batch.items()}
     labels = batch.pop("labels")
     keep = torch.zeros_like(labels, dtype=torch.bool)  # (B, T): logits at t are needed
@@ -110,6 +117,7 @@ def evaluate(
     Bits a byte compare between tokenizers: bits / UTF-8 bytes of the scored texts.
     The model is put into eval mode and left as it was found.
     """
+    check_examples(examples)
     if not examples:
         raise ValueError("examples is empty: there is nothing to evaluate.")
     nats = torch.zeros(len(examples), dtype=torch.float64)
@@ -129,12 +137,21 @@ def evaluate(
     )
 
 
+def _label_list(labels: Iterable[str]) -> list[str]:
+    if isinstance(labels, str):
+        raise TypeError(f"labels must be a list of texts, not the text {labels!r}.")
+    return list(labels)
+
+
 def classify(
-    model: nn.Module, tokenizer, examples: Sequence[Row | Example], labels: Sequence[str]
+    model: nn.Module, tokenizer, examples: Sequence[Row | Example], labels: Iterable[str]
 ) -> list[str]:
     """For each source the label that the model finds likeliest as the whole target (with eos)."""
+    labels = _label_list(labels)
+    if isinstance(examples, Task):
+        check_examples(examples)
     if len(set(labels)) < 2:
-        raise ValueError(f"labels must name at least two different ones, not {list(labels)}.")
+        raise ValueError(f"labels must name at least two different ones, not {labels}.")
     if not examples:
         raise ValueError("examples is empty: there is nothing to classify.")
     rows = [Row(e.source, label, i) for i, e in enumerate(examples, 1) for label in labels]
@@ -144,12 +161,15 @@ def classify(
 
 
 def accuracy(
-    model: nn.Module, tokenizer, examples: Sequence[Row | Example], labels: Sequence[str]
+    model: nn.Module, tokenizer, examples: Sequence[Row | Example], labels: Iterable[str]
 ) -> float:
     """The share (0 to 1) of examples whose target is the likeliest of the labels."""
+    labels = _label_list(labels)
+    if isinstance(examples, Task):
+        check_examples(examples)
     for example in examples:
         if example.target not in labels:
-            raise ValueError(f"labels {list(labels)} lack the target {example.target!r}.")
+            raise ValueError(f"labels {labels} lack the target {example.target!r}.")
     guesses = classify(model, tokenizer, examples, labels)
     return sum(g == e.target for g, e in zip(guesses, examples, strict=True)) / len(examples)
 

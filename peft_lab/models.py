@@ -24,7 +24,7 @@ def _find(name: str) -> tuple[str, bool]:
         if (folder / "config.json").is_file():
             return str(folder), True
     known = ", ".join(known_bases()) or f"none: {data_dir() / 'models'} holds no model"
-    if name.startswith("storyteller"):
+    if name.startswith("storyteller") and "/" not in name:
         raise ValueError(f"there is no base model {name!r}; the course has: {known}.")
     if Path(name).expanduser().is_dir():
         raise FileNotFoundError(
@@ -75,7 +75,14 @@ def load_base(
         FileNotFoundError: a folder that is not there, or holds no model.
     """
     if name is None:
-        name = "storyteller-" + os.environ.get("PEFT_LAB_SIZE", "micro")
+        size = os.environ.get("PEFT_LAB_SIZE", "micro")
+        name = "storyteller-" + size
+        if "PEFT_LAB_SIZE" in os.environ and name not in known_bases():
+            sizes = [base.removeprefix("storyteller-") for base in known_bases()]
+            raise ValueError(
+                f"the environment variable PEFT_LAB_SIZE is {size!r}; "
+                f"unset it or use one of: {', '.join(sizes)}."
+            )
     if not isinstance(name, str | os.PathLike) or not str(name):
         raise TypeError(f"name must be a model's name or folder, not {name!r}.")
     place, local = _find(os.fspath(name))
@@ -166,6 +173,10 @@ def generate_text(
     ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = torch.tensor([[tokenizer.bos_token_id, *ids]], device=device)  # (1, T)
     context = getattr(model.config, "max_position_embeddings", None)
+    if context and ids.shape[1] >= context:
+        raise ValueError(
+            f"the prompt is too long: {ids.shape[1]} tokens, but the model's context is {context}."
+        )
     if context and ids.shape[1] + max_new_tokens > context:
         raise ValueError(
             f"max_new_tokens is {max_new_tokens} after a prompt of {ids.shape[1]} tokens, but the "
@@ -175,12 +186,17 @@ def generate_text(
     if temperature > 0:
         sampling = {"do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": 1.0}
     with mode(False, model), torch.no_grad(), random_state_kept(device):
-        torch.manual_seed(seed)
+        if device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds all devices
+        else:
+            torch.manual_seed(seed)
         out = model.generate(  # (n, T + new)
             ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=max_new_tokens,
             num_return_sequences=n,
+            num_beams=1,  # what the model's own settings may have otherwise
+            repetition_penalty=1.0,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
             **sampling,

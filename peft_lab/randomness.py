@@ -20,12 +20,13 @@ def random_state(device: torch.device) -> tuple[dict[str, torch.Tensor], dict]:
     """The state of every global generator, as tensors and as values that JSON can hold.
 
     Args:
-        device: its generator is kept beside the CPU's.
+        device: where it is MPS, its generator is kept beside the CPU's; those of the CUDA
+            devices are whenever CUDA is in use.
     """
     tensors = {"torch": torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
+    if torch.cuda.is_initialized():
+        tensors["cuda"] = torch.stack(torch.cuda.get_rng_state_all())  # (devices, bytes)
+    if device.type == "mps":
         tensors["mps"] = torch.mps.get_rng_state()
     values: dict = {"python": random.getstate()}
     if "numpy" in sys.modules:
@@ -38,9 +39,10 @@ def random_state(device: torch.device) -> tuple[dict[str, torch.Tensor], dict]:
 def set_random_state(tensors: dict[str, torch.Tensor], values: dict, device: torch.device) -> None:
     """Put all generators back to where `random_state` found them."""
     torch.set_rng_state(tensors["torch"])
-    if "cuda" in tensors and device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["cuda"], device)
-    elif "mps" in tensors and device.type == "mps":
+    if "cuda" in tensors and torch.cuda.is_initialized():
+        for index, state in enumerate(tensors["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state, index)
+    if "mps" in tensors and device.type == "mps":
         torch.mps.set_rng_state(tensors["mps"])
     version, numbers, gauss = values["python"]
     random.setstate((version, tuple(numbers), gauss))

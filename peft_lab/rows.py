@@ -1,10 +1,14 @@
 """Rows of text from a file of one's own. What is wrong is named by file and line."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+# What a source is called elsewhere, in small letters.
+OTHER_SOURCES = {"source", "prompt", "input", "question", "instruction", "context"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,14 @@ def read_rows(file: str | Path) -> list[Row]:
 def _row(record: object, line: int, where: str) -> Row:
     if not isinstance(record, dict):
         raise ValueError(f'{where}: not an object; write {{"source": ..., "target": ...}}.')
+    if "text" in record and "target" in record:
+        raise ValueError(f'{where}: has both "text" and "target"; keep the one to be learned.')
+    others = [name for name in record if name.strip().lower() in OTHER_SOURCES]
+    if "target" in record and "source" not in record and others:
+        raise ValueError(
+            f'{where}: no "source", which is what the target is written from, but '
+            f'"{", ".join(others)}"; name "{others[0]}" "source", or leave it out.'
+        )
     key = "text" if "text" in record else "target"
     source, target = record.get("source", ""), record.get(key)
     if target is None:
@@ -65,21 +77,34 @@ def _jsonl_records(text: str, file: Path) -> Iterator[tuple[int, object]]:
 
 
 def _csv_records(text: str, file: Path) -> Iterator[tuple[int, object]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
-    line = 2
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.DictReader(lines, strict=True)
+    line = 1
     try:
+        names = [name for name in reader.fieldnames or () if name]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f'{file}:{line}: the header has "{name}" twice.')
+        line = _next_line(lines, reader.line_num)
         for record in reader:
             if None in record or None in record.values():
                 columns = ", ".join(reader.fieldnames)
                 raise ValueError(f"{file}:{line}: has not the columns of the header: {columns}.")
             yield line, record
-            line = reader.line_num + 1  # a quoted cell may span lines
+            line = _next_line(lines, reader.line_num)  # a quoted cell may span lines
     except csv.Error as error:
         raise ValueError(f"{file}:{line}: not CSV ({error}).") from error
 
 
+def _next_line(lines: list[str], read: int) -> int:
+    """The line, counted from 1, where the next CSV record begins: blank ones are skipped."""
+    while read < len(lines) and not lines[read].strip("\r\n"):
+        read += 1
+    return read + 1
+
+
 def _txt_records(text: str, file: Path) -> Iterator[tuple[int, object]]:
-    lines = text.splitlines()
+    lines = list(io.StringIO(text, newline=None))  # str.splitlines splits at \u2028 too
     one_a_line = all(line.strip() for line in lines)
     block: list[str] = []
     for number, line in enumerate([*lines, ""], 1):

@@ -137,6 +137,14 @@ def encode(
     return examples
 
 
+def check_examples(examples: object) -> None:
+    """Raises a TypeError for what is often given in the place of examples."""
+    if isinstance(examples, Task):
+        raise TypeError("this is a whole task: give one of its splits, e.g. task.test.")
+    if isinstance(examples, Sequence) and examples and isinstance(examples[0], Row):
+        raise TypeError("these are rows, not examples: load the task with its tokenizer.")
+
+
 def collate(
     examples: Sequence[Example], pad_id: int, side: str = "right"
 ) -> dict[str, torch.Tensor]:
@@ -145,8 +153,7 @@ def collate(
         raise ValueError(f'side must be "left" or "right", not {side!r}.')
     if not examples:
         raise ValueError("cannot make a batch of no examples.")
-    if isinstance(examples[0], Row):
-        raise TypeError("these are rows, not examples: load the task with its tokenizer.")
+    check_examples(examples)
 
     def pad(tensors: list[torch.Tensor], value: int) -> torch.Tensor:
         return torch.nn.utils.rnn.pad_sequence(

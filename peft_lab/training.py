@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import math
 import platform
 import time
@@ -26,6 +27,7 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the decay done -> sh
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
     "constant": lambda done: 1.0,
 }
+_NO_EFFECT = "module changes nothing in this model: attach it to this model first."
 
 
 def learning_rate_share(step: int, steps: int, warmup: float, decay: str) -> float:
@@ -121,6 +123,10 @@ def fit(
         "evaluate_every": evaluate_every, "patience": patience, "keep_best": keep_best,
         "seed": seed, "optimizer": type(stepper).__name__, "task": _digest(train, validation),
         "parameters": {name: list(p.shape) for name, p in weights.items()}, "base": _base(model),
+        "module": _plain(_described(module)),
+        "optimizer_groups": _plain(
+            [{k: v for k, v in g.items() if k != "params"} for g in stepper.param_groups]
+        ),
     }  # fmt: skip
     history = History(seed=seed, versions=_versions())
     run = RunState(module, weights, stepper, device, history, settings)
@@ -151,6 +157,8 @@ def fit(
                     group["lr"] = rate * share
                 rate = run.rates[0] * share
                 loss = _gradients(model, [next(stream) for _ in range(accumulate)])
+                if all(p.grad is None for p in weights.values()):
+                    raise ValueError(_NO_EFFECT)
                 _clip_and_check(weights.values(), loss, clip, history.steps + 1, rate)
                 stepper.step()
                 stepper.zero_grad(set_to_none=True)
@@ -183,7 +191,7 @@ def _gradients(model: nn.Module, group: list[dict]) -> float:
     for batch in group:
         nats, _ = scored_nll(model, batch)
         if not nats.requires_grad:
-            raise ValueError("module changes nothing in this model: attach it to this model first.")
+            raise ValueError(_NO_EFFECT)
         (nats / total).backward()  # over the count in all batches: never a mean of means
         loss += nats.item() / total
     return loss
@@ -254,6 +262,22 @@ def _digest(*splits: Sequence[Example]) -> str:
             digest.update(repr((example.input_ids.tolist(), example.labels.tolist())).encode())
         digest.update(b"next split")
     return digest.hexdigest()[:16]
+
+
+def _described(module: nn.Module) -> dict:
+    """What tells apart modules whose parameters have the same names and shapes."""
+    told = {"type": type(module).__name__}
+    with contextlib.suppress(AttributeError, NotImplementedError):
+        told["settings"] = module.settings()
+    for name in ("init", "seed", "text", "labels"):
+        told[name] = getattr(module, name, None)
+    told["members"] = [_described(member) for member in getattr(module, "members", ())]
+    return told
+
+
+def _plain(value):
+    """As JSON gives it back; of what JSON cannot hold, the type."""
+    return json.loads(json.dumps(value, default=lambda other: type(other).__name__))
 
 
 def _base(model: nn.Module) -> str | None:

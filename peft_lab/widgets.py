@@ -161,7 +161,7 @@ def memory_widget(configs: Mapping[str, object]) -> None:
         bars = {model: plan}
         plots.show(
             plots.memory_stack(bars, title, size=(576, 200)),
-            see=f"the largest part is: {biggest}, {size_text(plan[biggest])}.",
+            see=f"the largest part is {biggest}, {size_text(plan[biggest])}.",
         )
 
     _play(

@@ -34,7 +34,7 @@ def make_batch(rows=4, length=24, padded=False):
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("padded", [False, True], ids=["unpadded", "padded"])
-@pytest.mark.parametrize("kv_heads", [4, 2])
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 def test_the_memory_of_a_step_is_predicted_to_the_byte(name, padded, kv_heads, tied):
     model = toy_model(num_key_value_heads=kv_heads, tie_word_embeddings=tied)
@@ -42,6 +42,14 @@ def test_the_memory_of_a_step_is_predicted_to_the_byte(name, padded, kv_heads, t
         found = memory(model, method, make_batch(padded=padded))
     assert found.predicted == found.measured
     assert found.measured.activations > 0
+
+
+def test_a_batch_without_a_mask_counts_as_one_without_padding():
+    model, batch = toy_model(), make_batch()
+    expected = memory(model, model, batch)
+    del batch["attention_mask"]
+    found = memory(model, model, batch)
+    assert found == expected and found.predicted == found.measured
 
 
 def test_adamw_takes_16_bytes_a_parameter_and_a_counter_a_tensor():

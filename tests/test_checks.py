@@ -107,3 +107,9 @@ def test_strict_follows_the_environment(monkeypatch):
         assert checks.strict() is expected
     monkeypatch.delenv("PEFT_LAB_STRICT")
     assert checks.strict() is False
+
+
+def test_the_bullets_of_the_docstrings_stand_apart():
+    assert "\n* with ``PEFT_LAB_STRICT=1``" in checks.__doc__
+    assert "\n* without it" in checks.__doc__
+    assert "\n    Lists, one number a seed" in check_order.__doc__

@@ -75,6 +75,20 @@ def test_only_an_unknown_number_names_the_known(source, tmp_path, number, capsys
     assert not (tmp_path / "mine").exists()
 
 
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        ("0", "00_start_here.ipynb, 03_soft_prompts.ipynb"),
+        ("/", "no notebook"),
+        ("*", "no notebook"),
+    ],
+)
+def test_only_means_one_notebook(source, tmp_path, only, message, capsys):
+    assert cli.main(["start", str(tmp_path / "mine"), "--only", only, "--no-lab"]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+
+
 def test_start_refuses_the_courses_own_folder(source, capsys):
     assert cli.main(["start", str(source), "--only", "03", "--no-lab"]) == 1
     assert "name another folder" in capsys.readouterr().err

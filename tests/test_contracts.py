@@ -1,6 +1,7 @@
 """What every method promises, on every architecture."""
 
 import copy
+import gc
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from peft_lab.methods import (
     Adapted,
     BitFit,
     Compose,
+    Edits,
     FullFineTuning,
     LayerFreezing,
     Method,
@@ -307,6 +309,10 @@ def test_a_failed_attach_leaves_nothing_behind(name, architecture, monkeypatch):
 def test_parameters_are_at_least_float32_and_cast_on_use(name):
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         model, method = tiny("llama", dtype=dtype), METHODS[name]()
+        if dtype == torch.float16 and name in (*IDENTITY, "compose"):  # they would train to NaN
+            with pytest.raises(ValueError, match="float16.*load_base.*dtype=torch.float32"):
+                method.attach(model)
+            continue
         with method.attach(model):
             kinds = {p.dtype for p in method.parameters()}
             if name in IDENTITY:  # in the place of the base's weights: of their type
@@ -447,3 +453,83 @@ def test_a_deep_copy_is_not_needed():
             model(ids)
         assert torch.equal(model(ids).logits, reference(ids).logits)
     assert L == len(Anatomy(model).blocks)
+
+
+@every_method
+def test_a_copy_of_an_attached_method_is_detached(name):
+    model, ids = tiny("llama"), tokens()
+    with METHODS[name]().attach(model) as method:
+        fill_virtual(method)
+        logits = model(ids).logits
+        twin = copy.deepcopy(method)
+        assert not twin.attached
+        twin.detach()
+        assert method.attached and torch.equal(model(ids).logits, logits)
+    with twin.attach(model):
+        assert torch.equal(model(ids).logits, logits)
+
+
+@every_method
+def test_a_copy_of_the_model_carries_no_method(name):
+    """With virtual tokens it is refused: the copy's hooks would act with the original's method."""
+    model, ids = tiny("llama"), tokens()
+    with METHODS[name]().attach(model) as method:
+        if name not in IDENTITY:
+            with pytest.raises(RuntimeError, match="detach.*before copying the model"):
+                copy.deepcopy(model)
+            return
+        fill_virtual(method)
+        twin = copy.deepcopy(model)
+    with PromptTuning(2).attach(twin):
+        twin(ids)
+
+
+@every_method
+def test_a_model_keeps_its_method_alive(name):
+    model, ids = tiny("llama"), tokens()
+    logits = model(ids).logits
+    METHODS[name]().attach(model)
+    gc.collect()
+    with pytest.raises(RuntimeError, match="carries") as caught:
+        PromptTuning(2).attach(model)
+    assert "_peft_lab_root" not in dict(model.named_modules())
+    del caught
+    vars(model.get_decoder())["_peft_lab_root"].detach()
+    assert torch.equal(model(ids).logits, logits)
+    PromptTuning(2).attach(model).detach()
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (lambda: PromptTuning(3), {"hidden_size": 64}),
+        (lambda: PrefixTuning(3), {"num_hidden_layers": 2}),
+        (FullFineTuning, {"num_hidden_layers": 4}),
+        (FullFineTuning, {"intermediate_size": 50}),
+        (lambda: LayerFreezing.top(1), {"num_hidden_layers": 4}),  # as many, but other names
+    ],
+)
+def test_any_base_must_still_fit(make, changes):
+    method, other = make(), tiny("llama", **changes)
+    method.attach(tiny("llama")).detach()
+    before = picture(other)
+    with pytest.raises(ValueError, match="does not fit this model"):
+        method.attach(other, any_base=True)
+    assert same(before, picture(other))
+
+
+def test_swap_refuses_another_shape():
+    model = tiny("llama")
+    edits = Edits(Anatomy(model))
+    with pytest.raises(ValueError, match="does not fit this model"):
+        edits.swap(model.get_decoder().norm, "weight", torch.nn.Parameter(torch.zeros(3)))
+
+
+def test_a_class_of_the_same_name_does_not_take_the_place_of_a_known_one(tmp_path):
+    with PromptTuning(3).attach(tiny("llama")) as method:
+        method.save(tmp_path)
+    known = PromptTuning
+    mine = {"__module__": "__main__", "from_settings": classmethod(lambda cls, settings: cls())}
+    own = type("PromptTuning", (Method,), mine)
+    assert type(Method.load(tmp_path)) is type(known.load(tmp_path)) is known
+    assert type(own.load(tmp_path)) is own

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import math
 from types import SimpleNamespace
@@ -5,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import ARCHITECTURES, tiny
+from tiny import ARCHITECTURES, CONTEXT, tiny
 from torch import nn
 from toy import toy_examples, toy_model, toy_tokenizer
 
@@ -23,7 +24,8 @@ from peft_lab.evaluation import (
     shuffled_lines,
     slot_recall,
 )
-from peft_lab.tasks import Row, collate, encode
+from peft_lab.methods import BitFit, PrefixTuning
+from peft_lab.tasks import Example, Row, Task, collate, encode
 from peft_lab.text_measures import words
 
 
@@ -215,3 +217,45 @@ def test_baselines_by_hand():
     assert majority_baseline(train, test) == 1 / 4
     assert bag_of_words_baseline(train, test) == 3 / 4
     assert evaluation.bag_of_words_baseline is bag_of_words_baseline
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("method", [None, BitFit, PrefixTuning])
+def test_rows_beyond_the_context_are_named(name, method):
+    model = tiny(name, dtype=torch.float32)
+    (example,) = toy_examples(1)
+    ids = example.input_ids.repeat(30)[: CONTEXT + 1]
+    long = Example(ids, ids, "", "x")
+    attached = method and method(*[2] * (method is PrefixTuning))
+    with attached.attach(model) if attached else contextlib.nullcontext():
+        with pytest.raises(ValueError, match=rf"{CONTEXT + 1} tokens.*{CONTEXT}.*max_length="):
+            evaluate(model, [example, long], pad_id=0)
+    fits = Example(ids[:-1], ids[:-1], "", "x")
+    assert evaluate(tiny(name), [fits], pad_id=0).tokens == CONTEXT - 1
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([Row("", "a b", 1)], "rows, not examples.*tokenizer"),
+        (Task("toy", toy_examples(2), [], []), r"whole task.*task\.test"),
+    ],
+    ids=["rows", "task"],
+)
+def test_evaluate_says_what_it_takes(examples, message):
+    with pytest.raises(TypeError, match=message):
+        evaluate(tiny("llama"), examples, pad_id=0)
+
+
+def test_classify_takes_any_labels_but_a_string():
+    model, tokenizer, labels = toy_model(), toy_tokenizer(), ["joy", "fear", "k"]
+    rows = [Row(f"{i} once", labels[i], i) for i in range(3)]
+    expected = classify(model, tokenizer, rows, labels)
+    for other in (set(labels), iter(labels), dict.fromkeys(labels)):
+        assert classify(model, tokenizer, rows, other) == expected
+    right = accuracy(model, tokenizer, rows, labels)
+    assert accuracy(model, tokenizer, rows, iter(labels)) == right
+    with pytest.raises(TypeError, match="labels.*'joy'"):
+        classify(model, tokenizer, rows, "joy")
+    with pytest.raises(TypeError, match="whole task"):
+        classify(model, tokenizer, Task("toy", rows, [], rows), labels)

@@ -26,6 +26,14 @@ def test_a_baseline_is_told_apart_without_colour():
     assert [bar.get_hatch() for bar in figure.axes[0].patches] == [None, "////"]
 
 
+def test_a_baseline_may_lack_a_rung_and_another_series_may_not():
+    part = {"rhyming lines": SERIES["shuffled"]["rhyming lines"]}
+    figure = plots.form_ladder({**SERIES, "shuffled": part}, "A finding", chance=["shuffled"])
+    assert [widths(panel) for panel in figure.axes] == [[75.0], [50.0, 12.5]]
+    with pytest.raises(ValueError, match="'shuffled' has the rungs"):
+        plots.form_ladder({**SERIES, "shuffled": part}, "A finding")
+
+
 @pytest.mark.parametrize(
     "series, said",
     [

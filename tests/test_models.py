@@ -3,7 +3,8 @@ import torch
 from toy import BOS, EOS, PAD, save_toy_base, toy_model, toy_tokenizer
 
 import peft_lab
-from peft_lab.models import fingerprint, generate_text, known_bases, load_base, mode
+from peft_lab.models import _find, fingerprint, generate_text, known_bases, load_base, mode
+from peft_lab.randomness import random_state_kept
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,51 @@ def test_the_package_names_its_models_in_the_error(data):
     save_toy_base(data)
     with pytest.raises(ValueError, match="storyteller-huge.*storyteller-micro"):
         peft_lab.load_base("storyteller-huge")
+
+
+def test_generating_on_the_cpu_leaves_other_devices_alone(base, monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    generate_text(*base, "the", max_new_tokens=2)
+    assert not seeded
+
+
+def test_the_state_of_every_gpu_in_use_is_kept(monkeypatch):
+    states, put_back = [torch.tensor([1]), torch.tensor([2])], {}
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: states)
+    monkeypatch.setattr(
+        torch.cuda, "set_rng_state", lambda state, device: put_back.update({device: state})
+    )
+    with random_state_kept(torch.device("cpu")):
+        pass
+    assert put_back == {0: states[0], 1: states[1]}
+
+
+def test_greedy_is_plain_whatever_the_models_own_settings():
+    model, tokenizer = toy_model(), toy_tokenizer()
+    plain = generate_text(model, tokenizer, "the fox", temperature=0, max_new_tokens=30)
+    for name, value in (("repetition_penalty", 5.0), ("num_beams", 4)):
+        own = toy_model()
+        setattr(own.generation_config, name, value)
+        assert generate_text(own, tokenizer, "the fox", temperature=0, max_new_tokens=30) == plain
+
+
+def test_a_prompt_that_fills_the_context_is_named(base):
+    with pytest.raises(ValueError, match=r"prompt is too long: .*context is 128"):
+        generate_text(*base, "the fox " * 200)
+
+
+@pytest.mark.parametrize("size", ["Nano", "", "storyteller-nano"])
+def test_a_wrong_size_in_the_environment_is_named(data, monkeypatch, size):
+    save_toy_base(data, "storyteller-nano")
+    save_toy_base(data)
+    monkeypatch.setenv("PEFT_LAB_SIZE", size)
+    with pytest.raises(ValueError, match=rf"PEFT_LAB_SIZE.*'{size}'.*micro, nano"):
+        load_base()
+
+
+def test_an_id_of_the_hub_may_begin_as_the_courses_models_do(data):
+    assert _find("storyteller-x/abc") == ("storyteller-x/abc", False)

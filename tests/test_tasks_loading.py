@@ -174,3 +174,44 @@ def test_skip_goes_on_where_another_stream_stopped(skip):
 def test_epochs_end_with_a_smaller_batch():
     sizes = [len(b["labels"]) for b in batches(toy_examples(5), 4, pad_id=0, epochs=2)]
     assert sizes == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"text": "a", "target": "b"}, r'1: .*both "text" and "target"'),
+        ({"prompt": "a", "target": "b"}, r'1: .*name "prompt" "source"'),
+        ({"target": "b", "Source": "a"}, r'1: .*name "Source" "source"'),
+        ({"instruction": "a", "input": "b", "target": "c"}, r'1: .*"instruction"'),
+    ],
+)
+def test_a_given_column_is_never_dropped_silently(tmp_path, record, message):
+    file = write(tmp_path / "a.jsonl", [record])
+    with pytest.raises(ValueError, match=r"a\.jsonl:" + message):
+        read_rows(file)
+
+
+def test_only_line_ends_split_rows(tmp_path):
+    odd = "one\u2028two\x0bthree\x85four"
+    for name, text in (("a.csv", f"text\n{odd}\nb\n"), ("a.txt", f"{odd}\r\nb\r\n")):
+        (tmp_path / name).write_bytes(text.encode())
+        assert [row.target for row in read_rows(tmp_path / name)] == [odd, "b"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a\n\n\nb,c\n", 5), ('"a\nb"\n\n"c\nd",e\n', 5), ('a\n\n"b\nc', 4), ('\n\n""\n', 4)],
+)
+def test_a_csv_error_counts_the_blank_lines_before_it(tmp_path, text, line, newline):
+    file = tmp_path / "a.csv"
+    file.write_bytes(f"text\n{text}".replace("\n", newline).encode())
+    with pytest.raises(ValueError, match=rf"a\.csv:{line}: "):
+        read_rows(file)
+
+
+def test_a_csv_header_names_a_column_once(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("source,target,source\na,b,c\n")
+    with pytest.raises(ValueError, match=r'a\.csv:1: .*"source" twice'):
+        read_rows(file)

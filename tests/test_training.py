@@ -14,7 +14,7 @@ from toy import toy_examples, toy_task
 
 from peft_lab import progress, training
 from peft_lab.evaluation import evaluate
-from peft_lab.methods import LayerFreezing, PromptTuning
+from peft_lab.methods import Compose, LayerFreezing, PrefixTuning, PromptTuning, PTuning
 from peft_lab.training import History, fit, learning_rate_share
 
 
@@ -309,3 +309,45 @@ def test_a_module_without_effect_is_named():
     model = tiny("llama").requires_grad_(False)
     with pytest.raises(ValueError, match="module .*attach"):
         fit(model, toy_examples(4), nn.Linear(2, 2), steps=1)
+
+
+def test_a_method_that_the_model_does_not_carry_is_named():
+    model = tiny("llama")
+    method = PromptTuning(3).attach(model)
+    method.detach()
+    with PromptTuning(2).attach(model), pytest.raises(ValueError, match="module changes nothing"):
+        fit(model, toy_task(), method, steps=1)
+
+
+SGD = torch.optim.SGD
+OTHERS = {
+    "layers": (lambda: PrefixTuning(3, layers=[0]), lambda: PrefixTuning(3, layers=[2])),
+    "type": (lambda: PTuning(3, None), lambda: PromptTuning(3)),
+    "init": (lambda: PromptTuning(3), lambda: PromptTuning(3, init="vocabulary")),
+    "seed": (lambda: PromptTuning(3), lambda: PromptTuning(3, seed=1)),
+    "member": (
+        lambda: Compose([PrefixTuning(3), PromptTuning(2)]),
+        lambda: Compose([PrefixTuning(3), PromptTuning(2, init="vocabulary")]),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_checkpoint_of_another_method_of_the_same_shape_is_refused(case, tmp_path):
+    first, second = OTHERS[case]
+    model = tiny("llama")
+    with first().attach(model) as method:
+        fit(model, toy_task(), method, steps=1, checkpoint=tmp_path / "run")
+    with second().attach(model) as method, pytest.raises(ValueError, match="run: module was"):
+        fit(model, toy_task(), method, steps=1, checkpoint=tmp_path / "run")
+    with first().attach(model) as method:
+        assert fit(model, toy_task(), method, steps=1, checkpoint=tmp_path / "run").stopped
+
+
+def test_a_checkpoint_of_another_optimiser_setting_is_refused(tmp_path):
+    model = tiny("llama")
+    with PromptTuning(3).attach(model) as method:
+        options = {"steps": 1, "checkpoint": tmp_path / "run"}
+        fit(model, toy_task(), method, optimizer=lambda p: SGD(p, lr=0.1), **options)
+        with pytest.raises(ValueError, match="run: optimizer_groups was"):
+            fit(model, toy_task(), method, optimizer=lambda p: SGD(p, lr=5.0), **options)

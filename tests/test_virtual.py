@@ -621,3 +621,59 @@ def test_two_models_at_once_and_one_method_after_another():
     assert torch.equal(a(ids).logits, plain)
     with first.attach(a):
         assert torch.equal(a(ids).logits, told[0])
+
+
+def test_a_learned_parameter_as_init_is_copied_and_not_trained_along():
+    model = tiny("llama")
+    first = PromptTuning(3).attach(model)
+    first.detach()
+    with PromptTuning(3, init=first.vectors()).attach(model) as method:
+        assert [name for name, _ in method.named_parameters()] == ["embeddings"]
+        assert torch.equal(method.vectors(), first.vectors())
+        assert method.vectors() is not first.vectors()
+
+
+@pytest.mark.parametrize("kind", [PromptTuning, PrefixTuning])
+@pytest.mark.parametrize("init", [None, 0.5, [[0.0] * D] * 3, PromptTuning])
+def test_an_init_of_another_type_is_refused(kind, init):
+    with pytest.raises(TypeError, match="init must be"):
+        kind(3, init=init)
+
+
+def test_a_method_is_no_init_of_a_prompt_and_a_word_no_list_of_labels():
+    with pytest.raises(TypeError, match="init must be"):
+        PromptTuning(3, init=PromptTuning(3))
+    with pytest.raises(TypeError, match="labels must be.*'sad'"):
+        PromptTuning(4, init="labels", labels="sad", tokenizer=Letters())
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_a_sliding_window_is_not_blinded_in_layers_without_prefix(implementation):
+    model = tiny("mistral", sliding_window=5, attn_implementation=implementation)
+    ids = tokens(2, 12)
+    with PrefixTuning(3, layers=[0]).attach(model) as method, torch.no_grad():
+        fill(method)
+        whole = model(ids, use_cache=False).logits
+        first = model(ids[:, :6], use_cache=True)
+        logits, cache = [first.logits], first.past_key_values
+        for i in range(6, 12):
+            mask = torch.ones(2, i + 1, dtype=torch.long)
+            out = model(ids[:, i : i + 1], attention_mask=mask, past_key_values=cache)
+            logits.append(out.logits)
+        assert (torch.cat(logits, 1) - whole).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda: PrefixTuning(2, mlp=4).drop_mlp(),
+        lambda: PTuning(2, 4).drop_encoder(),
+        lambda: PTuning(2, 4).vectors(),
+        lambda: PromptTuning(2).vectors(),
+        lambda: PrefixTuning(2).keys_values(0),
+        lambda: PrefixTuning(2).stacked(),
+    ],
+)
+def test_what_attach_makes_is_not_there_before(action):
+    with pytest.raises(RuntimeError, match="attach"):
+        action()

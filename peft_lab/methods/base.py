@@ -1,7 +1,6 @@
 """The Method contract, and the ways of acting on a model, each with its undo."""
 
 import os
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Self
@@ -13,7 +12,7 @@ from ..anatomy import Anatomy, count
 from . import storage
 from .virtual import VirtualTokens, shut
 
-_roots = weakref.WeakKeyDictionary()  # decoder body -> weak reference to the method attached to it
+_ROOT = "_peft_lab_root"  # where a decoder body keeps the method attached to it, and so alive
 
 
 class Edits(ExitStack):
@@ -76,13 +75,19 @@ class Edits(ExitStack):
         (an embedding tied to the head). A change of pointers: the base's tensor stays as it is.
 
         Raises:
-            ValueError: another member has already put a parameter of its own there.
+            ValueError: another member has already put a parameter of its own there, or the
+                shapes differ.
         """
         old = module._parameters[name]
         if id(old) in self._swapped:
             raise ValueError(
                 f"members: two of them train {name!r} of the same {type(module).__name__}; "
                 "each tensor of the base can be trained by one member only."
+            )
+        if parameter.shape != old.shape:
+            raise ValueError(
+                f"the method does not fit this model: {name!r} of {type(module).__name__} is "
+                f"{tuple(old.shape)} there and {tuple(parameter.shape)} in the method."
             )
         parameter.data = parameter.data.to(old.device)
         self._swapped.add(id(parameter))
@@ -115,7 +120,9 @@ class Method(nn.Module):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        Method._kinds[cls.__name__] = cls
+        known = Method._kinds.setdefault(cls.__name__, cls)
+        if known.__module__ == cls.__module__:  # a cell run again; no other class loses its name
+            Method._kinds[cls.__name__] = cls
 
     def __init__(self):
         super().__init__()
@@ -123,6 +130,9 @@ class Method(nn.Module):
         self._base: str | None = None  # fingerprint of the base it was built on
         self._built = False
         self._saved: tuple[dict, int] | None = None  # tensors and count of a file, until attached
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_edits": None}  # a copy is detached: the undo is the original's
 
     # what a method file says
 
@@ -164,8 +174,8 @@ class Method(nn.Module):
         if self.attached:
             raise RuntimeError(f"{type(self).__name__} is attached already: detach() it first.")
         anatomy = Anatomy(model)
-        root = _roots.get(anatomy.body, lambda: None)()
-        if root is not None:
+        root = vars(anatomy.body).get(_ROOT)
+        if root is not None and root.attached and root._edits.anatomy.body is anatomy.body:
             raise RuntimeError(
                 f"model carries {type(root).__name__} already: detach() that first, or unite both "
                 "in Compose([...])."
@@ -177,6 +187,8 @@ class Method(nn.Module):
         edits = Edits(anatomy)
         try:
             self._prepare(anatomy)
+            if any_base:
+                self._check_fit(model.config)
             for parameter in model.parameters():
                 edits.callback(parameter.requires_grad_, parameter.requires_grad)
                 parameter.requires_grad_(False)
@@ -187,8 +199,8 @@ class Method(nn.Module):
             for part, base, saved in fresh:  # as new: it may be attached elsewhere
                 part._built, part._base, part._saved = False, base, saved
             raise
-        _roots[anatomy.body] = weakref.ref(self)
-        edits.callback(_roots.pop, anatomy.body, None)
+        vars(anatomy.body)[_ROOT] = self  # past nn.Module, so that it is no part of the model
+        edits.callback(vars(anatomy.body).pop, _ROOT, None)
         self._edits = edits
         return self
 
@@ -213,6 +225,21 @@ class Method(nn.Module):
             raise ValueError(
                 f"model has fingerprint {base}, but this {type(self).__name__} was made on "
                 f"{self._base}: load that base, or say attach(model, any_base=True)."
+            )
+
+    def _check_fit(self, config) -> None:
+        own, expected = self.num_parameters(), self.expected_parameters(config)
+        if own != expected:
+            raise ValueError(
+                f"this {type(self).__name__} does not fit this model: it has {own:,} parameters, "
+                f"made on another base, and {expected:,} would fit. Make a new one."
+            )
+
+    def check_made(self) -> None:
+        """Raise a RuntimeError if there are no parameters yet."""
+        if next(self.parameters(), None) is None:
+            raise RuntimeError(
+                f"{type(self).__name__} has no numbers yet: attach(model) makes them; attach first."
             )
 
     def _prepare(self, anatomy: Anatomy) -> None:
@@ -285,7 +312,8 @@ class Method(nn.Module):
             TypeError: it is another method than the class it is loaded with.
         """
         record, tensors = storage.read(folder)
-        kind = Method._kinds.get(record["method"])
+        own = cls.__name__ == record["method"]
+        kind = cls if own else Method._kinds.get(record["method"])
         if kind is None or not issubclass(kind, cls):
             raise TypeError(f"{folder} holds {record['method']}, not {cls.__name__}.")
         method = kind.from_settings(record["settings"])
@@ -345,10 +373,16 @@ def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def check_init(method: Method, init) -> None:
-    """A start given by name must be in `method.INITS`, and what it needs must be there."""
-    if not isinstance(init, str):
+def check_init(method: Method, init, *others: type) -> None:
+    """A start is a tensor, of one of the `others`, or a name in `method.INITS`, and then what it
+    needs must be there."""
+    if isinstance(init, (torch.Tensor, *others)):
         return
+    if not isinstance(init, str):
+        kinds = ", ".join(kind.__name__ for kind in (torch.Tensor, *others))
+        raise TypeError(
+            f"init must be one of {', '.join(method.INITS)}, or a {kinds}, not {init!r}."
+        )
     if init not in method.INITS:
         raise ValueError(f"init must be one of {', '.join(method.INITS)} or a start, not {init!r}.")
     missing = [f"{name}=..." for name in method.INITS[init] if not getattr(method, name)]

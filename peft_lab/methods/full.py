@@ -4,6 +4,7 @@ The base is never touched: copies of the chosen tensors take their places (`Edit
 trained there, and go when the method is detached.
 """
 
+import torch
 from torch import nn
 
 from ..anatomy import Anatomy, block_parameters, dimensions, outer_parameters
@@ -17,6 +18,9 @@ class FullFineTuning(Method):
     For GPT-2 that is 12 L d^2 + 13 L d + (V + context) d + 2 d; `anatomy.block_parameters` has the
     other families. They are of the base's type, since they stand in its place: to train well,
     load the base in float32.
+
+    Raises:
+        ValueError: the base is in float16, in which AdamW's steps end in NaN (on attach).
     """
 
     def chosen(self, anatomy: Anatomy) -> list[str]:
@@ -25,12 +29,19 @@ class FullFineTuning(Method):
 
     def build(self, anatomy: Anatomy) -> None:
         tensors = dict(anatomy.model.named_parameters())
+        if any(tensors[name].dtype == torch.float16 for name in self.chosen(anatomy)):
+            raise ValueError(
+                f"model: {type(self).__name__} trains the model's own weights, and in float16 "
+                "they become NaN; load it with load_base(..., dtype=torch.float32)."
+            )
         self.weights = nn.ParameterDict(
             {_key(name): _trainable(tensors[name]) for name in self.chosen(anatomy)}
         )
 
     def edit(self, anatomy: Anatomy, edits: Edits) -> None:
         for name in self.chosen(anatomy):
+            if _key(name) not in self.weights:
+                raise ValueError(f"{type(self).__name__} does not fit this model: no {name!r}.")
             module, _, last = name.rpartition(".")
             edits.swap(anatomy.model.get_submodule(module), last, self.weights[_key(name)])
 

@@ -56,6 +56,7 @@ class PTuning(Method):
 
     def vectors(self) -> torch.Tensor:
         """The vectors of the prompt, (n, d)."""
+        self.check_made()
         if self.hidden is None:
             return self.embeddings
         x = self.embeddings  # (n, d)

@@ -56,7 +56,7 @@ class PrefixTuning(Method):
         self.hidden = None if mlp is None else check_count("mlp", mlp)
         self.text, self.tokenizer = text, tokenizer
         self.init = (init,)  # in a tuple: a PromptTuning must not become a part of this module
-        check_init(self, init)
+        check_init(self, init, Method)
         if isinstance(init, Method) and not (hasattr(init, "vectors") and init.length == length):
             raise ValueError(f"init must be a prompt of length {length}, not {init!r}.")
         if mlp is not None and (init != "random" or trainable is not None):
@@ -117,6 +117,7 @@ class PrefixTuning(Method):
 
     def stacked(self) -> torch.Tensor:
         """All keys and values, (n, layers, 2, H_kv, head_dim); index 0 of the 2 is the key."""
+        self.check_made()
         if self.hidden is not None:
             return self.mlp(self.embeddings).view(self.shape)
         if not self.fixed.numel():  # all are trained, in their order
@@ -125,6 +126,7 @@ class PrefixTuning(Method):
 
     def keys_values(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of a layer of the model, each (H_kv, n, head_dim)."""
+        self.check_made()
         if layer not in self._layers:
             raise ValueError(f"layer: {layer} has no prefix, only {self._layers} have.")
         pair = self.stacked()[:, self._layers.index(layer)]  # (n, 2, H_kv, head_dim)

@@ -28,6 +28,7 @@ class PromptTuning(Method):
     Raises:
         ValueError: length below 1 or not below the context; unknown init, or what it needs is
             missing; more labels than vectors; a tensor of another shape.
+        TypeError: init or labels of another type.
     """
 
     INITS = {
@@ -47,9 +48,12 @@ class PromptTuning(Method):
         seed: int = 0,
     ):
         super().__init__()
-        self.length, self.init, self.seed = check_count("length", length), init, seed
+        self.length, self.seed = check_count("length", length), seed
+        self.init = (init,)  # in a tuple: an nn.Parameter must not become a part of this module
         self.text, self.labels, self.tokenizer = text, labels, tokenizer
         check_init(self, init)
+        if isinstance(labels, str):
+            raise TypeError(f"labels must be a list of texts, not one text: [{labels!r}].")
         if isinstance(init, str) and init == "labels" and len(labels) > length:
             raise ValueError(f"labels: {len(labels)} of them, but length is only {length}.")
 
@@ -58,7 +62,7 @@ class PromptTuning(Method):
         self.embeddings = nn.Parameter(at_least_float32(self._start(weight)))  # (n, d)
 
     def _start(self, weight: torch.Tensor) -> torch.Tensor:
-        n, (V, d), init = self.length, weight.shape, self.init
+        n, (V, d), (init,) = self.length, weight.shape, self.init
         generator = torch.Generator().manual_seed(self.seed)
         if isinstance(init, torch.Tensor):
             if init.shape != (n, d):
@@ -76,6 +80,7 @@ class PromptTuning(Method):
 
     def vectors(self) -> torch.Tensor:
         """The learned vectors, (n, d)."""
+        self.check_made()
         return self.embeddings
 
     def edit(self, anatomy: Anatomy, edits: Edits) -> None:

@@ -49,6 +49,12 @@ class VirtualTokens:
         """n, virtual tokens of both kinds."""
         return self.prefix_length + self.prompt_length
 
+    def __deepcopy__(self, memo):
+        raise RuntimeError(
+            "the model carries virtual tokens, and those of a copy would be the original's: "
+            "detach() before copying the model."
+        )
+
     def install(self):
         body = self.anatomy.body
         return (
@@ -202,17 +208,19 @@ def shut(columns: slice, layer: int):
     def hook(attention: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         x = args[0] if args else kwargs["hidden_states"]  # (B, T, d)
         mask = kwargs.get("attention_mask")
-        if mask is None:  # everything may be seen: one new token, no padding
-            cache = kwargs.get("past_key_values") or kwargs.get("layer_past")
-            seen = cache.get_seq_length(layer) + x.shape[1]
-            mask = torch.ones(1, 1, x.shape[1], seen, dtype=torch.bool, device=x.device)
-        elif mask.ndim != 4:
+        if mask is not None and mask.ndim != 4:
             raise ValueError(
                 "a prefix in some layers only needs attention masks a layer: load the model with "
                 "attn_implementation='sdpa' or 'eager'."
             )
+        cache = kwargs.get("past_key_values") or kwargs.get("layer_past")
+        seen = cache.get_seq_length(layer) + x.shape[1]
+        if mask is None:  # everything may be seen: one new token, no padding
+            mask = torch.ones(1, 1, x.shape[1], seen, dtype=torch.bool, device=x.device)
         mask = mask.clone()  # (B, 1, T, n+T), shared by all layers
-        mask[..., columns] = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        gone = max(0, seen - mask.shape[-1])  # columns that a sliding window has left behind
+        left = slice(max(0, columns.start - gone), max(0, columns.stop - gone))
+        mask[..., left] = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
         return args, {**kwargs, "attention_mask": mask}
 
     return hook

@@ -48,6 +48,11 @@ def _margin(axes, values: Iterable[float], share: float = 0.08) -> None:
     axes.set_ylim(low - pad, high + pad)
 
 
+def _whole_steps(axes) -> None:
+    """Ticks at whole numbers: there is no half step."""
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
 def loss_curves(
     curves: Mapping[str, Sequence[tuple[float, float]]],
     title: str,
@@ -81,6 +86,8 @@ def loss_curves(
             values += losses
         _baselines(axes, baselines, labels)
         _margin(axes, values)
+        if all(float(step).is_integer() for points in curves.values() for step, _ in points):
+            _whole_steps(axes)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         end_labels(axes, labels)
     return figure
@@ -94,11 +101,12 @@ def live_curve(
     train, validation = list(get("train")), list(get("validation"))
     if not train:
         raise ValueError("history: it holds no training step yet.")
-    figure, axes = canvas(title, origin=origin)
+    steps, losses = zip(*train, strict=True)
+    window = max(1, len(losses) // 20)
+    note = f"thin: each batch; thick: mean of the last {window}" if window > 1 else None
+    figure, axes = canvas(title, origin=origin, note=note)
     with matplotlib.rc_context(RC):
-        steps, losses = zip(*train, strict=True)
         axes.plot(steps, losses, color=SKY, lw=1, alpha=0.9)
-        window = max(1, len(losses) // 20)
         smooth = [fmean(losses[max(0, i - window + 1) : i + 1]) for i in range(len(losses))]
         labels = [("training\nbatches", smooth[-1], BLUE)]
         axes.plot(steps, smooth, color=BLUE)
@@ -106,7 +114,8 @@ def live_curve(
             at, held = zip(*validation, strict=True)
             axes.plot(at, held, color=VERMILION, ls="--", marker="s")
             labels.append(("held out", held[-1], VERMILION))
-        _margin(axes, [*smooth, *(v for _, v in validation), *sorted(losses)[1:-1]], 0.04)
+        _margin(axes, [*losses, *(v for _, v in validation)], 0.04)
+        _whole_steps(axes)
         axes.set(xlabel="training step", ylabel="loss (nats a token)")
         end_labels(axes, labels)
     return figure

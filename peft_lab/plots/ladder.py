@@ -19,8 +19,9 @@ def form_ladder(
     """A panel a rung, a bar a series; whiskers are 95 % intervals over the texts.
 
     Args:
-        series: name -> {rung: one value (0 to 1) a text}; all have the same rungs.
-        chance: the series that are baselines; drawn grey and hatched.
+        series: name -> {rung: one value (0 to 1) a text}; all have the same rungs as the first.
+        chance: the series that are baselines; drawn grey and hatched. These may lack rungs:
+            shuffled lines, for example, have nothing to say about the number of lines.
 
     Raises:
         ValueError: series with different rungs, or fewer than three texts in one.
@@ -30,9 +31,10 @@ def form_ladder(
     if not rungs:
         raise ValueError("series: nothing is given to draw.")
     for name, values in series.items():
-        if list(values) != rungs:
+        wanted = [rung for rung in rungs if rung in values] if name in chance else rungs
+        if list(values) != wanted or not wanted:
             raise ValueError(f"series: {name!r} has the rungs {list(values)}, not {rungs}.")
-        short = [rung for rung in rungs if len(values[rung]) < 3]
+        short = [rung for rung in wanted if len(values[rung]) < 3]
         if short:
             raise ValueError(f"series: {name!r} has fewer than three texts at {short}.")
     figure, axes = canvas(
@@ -43,6 +45,8 @@ def form_ladder(
     with matplotlib.rc_context(RC):
         for rung, panel in zip(rungs, axes[0], strict=True):
             for i, name in enumerate(names):
+                if rung not in series[name]:
+                    continue
                 values = [float(value) for value in series[name][rung]]
                 mean = 100 * fmean(values)
                 half = 196 * stdev(values) / math.sqrt(len(values))

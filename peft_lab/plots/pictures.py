@@ -295,7 +295,9 @@ def forward_map(outer: Sequence, inside: Sequence, title: str, *, zoom: int = 2)
                 fontsize=8, linespacing=1.4, color="#222222",
             )  # fmt: skip
             centres.append(x + width / 2)
-            if i:
+            if name.startswith("keys"):  # made beside the queries, not from them
+                axes.text(x - gap / 2, y + height / 2, "&", ha="center", va="center", fontsize=8.5)
+            elif i:
                 _arrow(axes, (x - gap + 2, y + height / 2), (x - 1, y + height / 2))
         return [*centres, width]
 
