@@ -1,13 +1,19 @@
 """Solutions pass, other right ways too, each wrong answer gets its diagnosis, nothing raises."""
 
+import copy
 import importlib.util
+import itertools
+import json
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from peft_lab import scored_nll
 from peft_lab.exercises import CHECKS, NOT_YET, RIGHT
-from peft_lab.paths import notebooks_dir
+from peft_lab.paths import data_dir, notebooks_dir
 
 
 def load(path: Path) -> dict:
@@ -172,24 +178,8 @@ def test_an_error_of_the_learner_is_explained(capsys):
     assert "NameError" in said and "return lables" in said and "slip of the keys" in said
 
 
-@pytest.mark.parametrize("number", ["01a", "03a", "03b", "04a", "04c"])
-def test_inputs_are_copies(number):
-    """A function that ruins what it was given, after the right answer, spoils no later question."""
-    (right,) = solution(number)
-
-    def ruins(*args):
-        value = right(*_clones(args))
-        for tensor in args:
-            if isinstance(tensor, torch.Tensor):
-                tensor.data.zero_()
-        return value
-
-    CHECKS[number](ruins)
-    assert CHECKS[number].last == RIGHT
-
-
 def _clones(args: tuple) -> list:
-    return [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
+    return [a.clone() if isinstance(a, torch.Tensor) else copy.deepcopy(a) for a in args]
 
 
 def test_what_is_left_on_a_model_spoils_nothing():
@@ -299,3 +289,251 @@ def test_03c_says_of_which_table_it_speaks(capsys):
     said = _diagnosed("03c", lambda weight, n, seed: torch.randn(n, weight.shape[1]), capsys)
     assert CHECKS["03c"].last == "normal"
     assert "this small table" in said and "shouts" not in said
+
+
+# Notebooks 00 to 02: what a learner found by running.
+
+
+def _said(capsys) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+MICRO = json.loads((data_dir() / "models/storyteller-micro/config.json").read_text("utf-8"))
+
+
+def _model(width: int, layers: int, vocabulary: int) -> SimpleNamespace:
+    config = SimpleNamespace(hidden_size=width, num_hidden_layers=layers, vocab_size=vocabulary)
+    return SimpleNamespace(config=config)
+
+
+def test_00c_on_the_real_model(capsys):
+    """Four layers, four bytes a number: the count times the layers is the right answer."""
+    from peft_lab import load_base
+
+    model, _ = load_base()
+    assert (model.config.num_hidden_layers, model.config.hidden_size) == (4, 128)
+    assert CHECKS["00c"](5120, model=model) == 5120
+    assert CHECKS["00c"].last == RIGHT, _said(capsys)
+    kinds = {
+        1280: "elements", 40960: "bits", 2560: "float16", 128: "one vector", 512: "one vector",
+        20480: "times layers", 10240: "times layers", 524288: "whole vocabulary",
+        2097152: "whole vocabulary", 5121: "other",
+    }  # fmt: skip
+    for answer, kind in kinds.items():
+        assert CHECKS["00c"](answer, model=model) == 5120
+        assert CHECKS["00c"].last == kind, (answer, _said(capsys))
+
+
+def test_00c_the_real_model_is_the_stored_one():
+    given = _model(MICRO["hidden_size"], MICRO["num_hidden_layers"], MICRO["vocab_size"])
+    CHECKS["00c"](5120, model=given)
+    assert CHECKS["00c"].last == RIGHT
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4, 8, 10, 16])
+def test_00c_right_is_right_whatever_the_model(layers, capsys):
+    choices = itertools.product((4, 32, 128, 512), (10, 64, 4096), (1, 2, 4, 8, 10, 32))
+    for width, vocabulary, vectors in choices:
+        model, right = _model(width, layers, vocabulary), vectors * width * 4
+        CHECKS["00c"](right, model=model, vectors=vectors)
+        assert CHECKS["00c"].last == RIGHT, (vectors, _said(capsys))
+        CHECKS["00c"](right + 1, model=model, vectors=vectors)
+        assert CHECKS["00c"].last != RIGHT
+
+
+def test_00c_two_slips_of_one_number_are_not_told_apart(capsys):
+    """Eight layers of four bytes, or 32 bits: 40,960 may be either."""
+    CHECKS["00c"](40960, model=_model(128, 8, 4096))
+    assert CHECKS["00c"].last == "other" and "multiplied by" not in _said(capsys)
+
+
+@pytest.mark.parametrize("parameters", [1, 2, 4, 5, 8, 12, 16, 1000, 1_321_280])
+def test_01b_right_is_right_whatever_the_model(parameters, capsys):
+    assert CHECKS["01b"](16 * parameters, parameters=parameters) == 16 * parameters
+    assert CHECKS["01b"].last == RIGHT, _said(capsys)
+
+
+def test_01b_one_number_of_two_slips(capsys):
+    CHECKS["01b"](16, parameters=4)  # weights only, or one parameter
+    assert CHECKS["01b"].last == "other", _said(capsys)
+
+
+def test_01b_step_counters(capsys):
+    """What the notebook measures: 66 tensors have a counter of 4 bytes each."""
+    assert CHECKS["01b"](21_140_744, parameters=1_321_280) == 16 * 1_321_280
+    assert CHECKS["01b"].last == "step counters"
+    assert "You counted AdamW's step counters too; leave them out" in _said(capsys)
+    for odd in (16 * 1_321_280 + 2, 17 * 1_321_280):
+        CHECKS["01b"](odd, parameters=1_321_280)
+        assert CHECKS["01b"].last == "other", odd
+
+
+@pytest.mark.parametrize("vote", ["bottom", "bottom two", "both", "below", "because", "best"])
+def test_02b_a_word_is_no_letter(vote, capsys):
+    CHECKS["02b"](vote)
+    assert CHECKS["02b"].last == "no choice", _said(capsys)
+
+
+@pytest.mark.parametrize("vote", ["b", "B", " b ", "b.", "b)", "(b)", "b. The top two"])
+def test_02b_the_letter_in_any_dress(vote, capsys):
+    CHECKS["02b"](vote)
+    assert CHECKS["02b"].last == RIGHT, _said(capsys)
+
+
+def test_02b_no_option_speaks_of_both_passes(capsys):
+    CHECKS["02b"](None)
+    assert "d. The same: freezing spares the optimiser only." in _said(capsys)
+
+
+# A function that changes what the caller handed in.
+
+
+def test_01a_labels_is_no_copy(capsys):
+    def mask_labels(input_ids, source_length, pad_id):
+        labels = input_ids
+        labels[:source_length] = -100
+        labels[input_ids == pad_id] = -100
+        return labels
+
+    said = _diagnosed("01a", mask_labels, capsys)
+    assert CHECKS["01a"].last == "changed input"
+    assert (
+        "Your function changed its input: labels = input_ids makes no copy. Use .clone()." in said
+    )
+
+
+@pytest.mark.parametrize("number", ["01a", "01c", "03a", "03b", "04a", "04b", "04c"])
+def test_a_function_that_ruins_its_input_is_told_so(number, capsys):
+    """After the right answer, so nothing else is wrong; and it spoils no later question."""
+    (right,) = solution(number)
+
+    def tensors(value):
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (dict, list, tuple)):
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from tensors(inner)
+
+    def ruins(*args):
+        value = right(*_clones(args))
+        for tensor in tensors(args):
+            tensor.data.zero_()
+        return value
+
+    said = _diagnosed(number, ruins, capsys)
+    assert CHECKS[number].last == "changed input" and "Your function changed its input" in said
+    ask(number, solution(number))
+    assert CHECKS[number].last == RIGHT
+
+
+def test_00a_a_dict_that_loses_an_entry_is_a_changed_input(capsys):
+    take, _ = solution("00a")
+
+    def weights_changed(before, after):
+        return [n for n in list(before) if not torch.equal(before.pop(n), after[n])]
+
+    CHECKS["00a"](take, weights_changed)
+    assert CHECKS["00a"].last == "changed input" and "before" in _said(capsys)
+
+
+@pytest.mark.parametrize("number", ["01c", "02a", "04b"])
+def test_a_function_that_changes_weights_is_told_so(number, capsys):
+    (right,) = solution(number)
+
+    def ruins(model, *rest):
+        value = right(model, *rest)
+        with torch.no_grad():
+            next(model.parameters()).add_(1.0)
+        return value
+
+    said = _diagnosed(number, ruins, capsys)
+    assert CHECKS[number].last == "changed input" and "weights" in said
+
+
+@pytest.mark.parametrize("slip", ["undivided", "float", "warns"])
+def test_01c_prints_no_warning(slip, capsys, recwarn):
+    """Two slips at once, the sum not divided and dropout on, showed a long path of PyTorch's."""
+
+    def forgetting(before, after, held_out):
+        if slip == "warns":
+            warnings.warn("a long path", UserWarning, stacklevel=1)
+        sums = [sum(scored_nll(m, b)[0] for b in held_out["stories"]) for m in (before, after)]
+        return float(sums[1] - sums[0]) if slip == "float" else sums[1] - sums[0]
+
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    warnings.simplefilter("always")
+    try:
+        _diagnosed("01c", forgetting, capsys)
+    finally:
+        torch.set_warn_always(always)
+    assert CHECKS["01c"].last == "train mode"
+    assert [str(w.message) for w in recwarn.list] == []
+
+
+def _pooled(models, held_out, pool):
+    def loss(model):
+        model.eval()
+        with torch.no_grad():
+            groups = [[scored_nll(model, b) for b in batches] for batches in held_out.values()]
+        if pool == "one sum":
+            groups = [sum(groups, [])]
+        if pool == "means":
+            each = [float(s) / n for group in groups for s, n in group]
+            return sum(each) / len(each)
+        losses = [float(sum(s for s, _ in g)) / sum(n for _, n in g) for g in groups]
+        return sum(losses) / (1 if pool == "added" else len(losses))
+
+    return loss(models[1]) - loss(models[0])
+
+
+@pytest.mark.parametrize("pool", ["one sum", "mean of both", "added", "means"])
+def test_01c_stories_and_poems(pool, capsys):
+    said = _diagnosed("01c", lambda b, a, held_out: _pooled((b, a), held_out, pool), capsys)
+    assert CHECKS["01c"].last == "stories and poems" and "held-out stories alone" in said
+
+
+def test_01c_one_number_has_no_entries(capsys):
+    said = _diagnosed("01c", lambda *_: 12.5, capsys)
+    assert CHECKS["01c"].last == "other" and "entry" not in said
+
+
+def _no_freeze(model, k):
+    model.requires_grad = False
+    for block in model.model.layers[len(model.model.layers) - k :]:
+        block.requires_grad_(True)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _no_wake(model, k):
+    model.requires_grad_(False)
+    for block in model.model.layers[len(model.model.layers) - k :]:
+        block.requires_grad = True
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("slip", [_no_freeze, _no_wake])
+def test_02a_requires_grad_on_a_module(slip, capsys):
+    said = _diagnosed("02a", slip, capsys)
+    assert CHECKS["02a"].last == "attribute of a module"
+    assert "requires_grad = ... on a module does nothing; use requires_grad_(...)" in said
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_02c_names_of_modules(refuses, capsys):
+    def bitfit_names(model):
+        modules = model.named_modules()
+        names = [n for n, m in modules if getattr(m, "bias", None) is not None]
+        if refuses and not names:
+            raise ValueError("no biases")
+        return names
+
+    said = _diagnosed("02c", bitfit_names, capsys)
+    assert CHECKS["02c"].last == "module names"
+    assert "names of modules" in said and "empty list" not in said
+
+
+def test_00b_says_where_the_cell_is(capsys):
+    CHECKS["00b"](wrong("00b")["believes the glossary"][1])
+    said = _said(capsys)
+    assert "the cell below, under Train it" in said

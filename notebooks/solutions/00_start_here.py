@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import torch
 
-config = SimpleNamespace(hidden_size=128, num_hidden_layers=5)
+config = SimpleNamespace(hidden_size=128, num_hidden_layers=4)
 config.vocab_size = 4096
 model = SimpleNamespace(config=config)  # stands for the notebook's
 

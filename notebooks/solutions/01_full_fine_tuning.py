@@ -81,6 +81,13 @@ def wrong_01a_target_masked(input_ids, source_length, pad_id):
     return labels
 
 
+def wrong_01a_changed_input(input_ids, source_length, pad_id):
+    labels = input_ids
+    labels[:source_length] = -100
+    labels[input_ids == pad_id] = -100
+    return labels
+
+
 VARIANTS_01A = {"by position, with torch.where": variant_01a}
 WRONG_01A = {
     "0 in place of -100": ("zero", wrong_01a_zero),
@@ -97,6 +104,7 @@ WRONG_01A = {
     ),
     "forgets the padding": ("padding scored", wrong_01a_padding_scored),
     "masks the poem": ("target masked", wrong_01a_target_masked),
+    "no copy": ("changed input", wrong_01a_changed_input),
 }
 
 # ---- 01b: predicted_bytes --------------------------------------------
@@ -113,12 +121,18 @@ wrong_01b_one_moment = 12 * parameters
 
 wrong_01b_per_parameter = 16
 
+wrong_01b_step_counters = 16 * parameters + 4 * 66  # of 66 tensors
+
 VARIANTS_01B = {"in words": variant_01b}
 WRONG_01B = {
     "4P": ("weights only", wrong_01b_weights_only),
     "8P": ("no optimiser", wrong_01b_no_optimiser),
     "12P": ("one moment", wrong_01b_one_moment),
     "not multiplied": ("per parameter", wrong_01b_per_parameter),
+    "as the optimiser has it": (
+        "step counters",
+        wrong_01b_step_counters,
+    ),
 }
 
 # ---- 01c: forgetting -------------------------------------------------
@@ -207,6 +221,18 @@ def wrong_01c_sum(before, after, held_out):
     return nats(after) - nats(before)
 
 
+def wrong_01c_stories_and_poems(before, after, held_out):
+    def loss(model):
+        model.eval()
+        batches = held_out["stories"] + held_out["poems"]
+        pairs = [scored_nll(model, b) for b in batches]
+        return sum(s.item() for s, _ in pairs) / sum(
+            n for _, n in pairs
+        )
+
+    return loss(after) - loss(before)
+
+
 VARIANTS_01C = {"two passes, one list": variant_01c}
 WRONG_01C = {
     "mean of the batches' means": (
@@ -218,4 +244,8 @@ WRONG_01C = {
     "dropout is on": ("train mode", wrong_01c_train_mode),
     "the loss after, alone": ("no difference", wrong_01c_no_difference),
     "not divided": ("sum", wrong_01c_sum),
+    "measured on everything": (
+        "stories and poems",
+        wrong_01c_stories_and_poems,
+    ),
 }

@@ -92,6 +92,14 @@ def wrong_02a_count(model, k):
     return sum(p.requires_grad for p in model.parameters())
 
 
+def wrong_02a_attribute_of_a_module(model, k):
+    model.requires_grad = False
+    blocks = model.model.layers
+    for block in blocks[len(blocks) - k :]:
+        block.requires_grad = True
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
 VARIANTS_02A = {"by index, counting on the way": variant_02a}
 WRONG_02A = {
     "the bottom k": ("bottom", wrong_02a_bottom),
@@ -111,6 +119,10 @@ WRONG_02A = {
     ),
     "freezes, never wakes": ("never woken", wrong_02a_never_woken),
     "counts tensors, not numbers": ("count", wrong_02a_count),
+    "sets an attribute": (
+        "attribute of a module",
+        wrong_02a_attribute_of_a_module,
+    ),
 }
 
 # ---- 02b: vote -------------------------------------------------------
@@ -207,6 +219,14 @@ def wrong_02c_norms_left_out(model):
     return names
 
 
+def wrong_02c_module_names(model):
+    return [
+        name
+        for name, module in model.named_modules()
+        if getattr(module, "bias", None) is not None
+    ]
+
+
 VARIANTS_02C = {"module by module": variant_02c}
 WRONG_02C = {
     "norms' weights too": (
@@ -223,4 +243,8 @@ WRONG_02C = {
         wrong_02c_sounds_like_bias,
     ),
     "without the norms": ("norms left out", wrong_02c_norms_left_out),
+    "modules, not parameters": (
+        "module names",
+        wrong_02c_module_names,
+    ),
 }

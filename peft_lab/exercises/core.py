@@ -8,10 +8,12 @@ is the learner's answer when it is right, else the package's.
 
 import copy
 import functools
+import inspect
 import math
 import random
 import textwrap
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,12 +57,13 @@ class Sheet:
     def __init__(self, number: str, name: str):
         self.number, self.name = number, name
         self.lines: list[str] = []
+        self.changed = ""  # what to say of an input that the learner's code changed
 
     def attempt(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
-        """Run the learner's code on copies of ``args`` (it may change what it is given).
+        """Run the learner's code on copies of ``args``, and note whether it changed one of them.
 
         A stub (``...`` or NotImplementedError) gives NOTHING, an error a Failure: both can be
-        shown and asked about.
+        shown and asked about. A model is handed on as it is; only its values are watched.
         """
         if fn is None or fn is ...:
             return NOTHING
@@ -68,14 +71,19 @@ class Sheet:
             raise Verdict(
                 "not a function", f"A function was expected here, and {_article(fn)} came."
             )
+        given, given_by_name = _copied(args), _copied(kwargs)
+        before = [_values(v) for v in args]
         try:
-            value = fn(*_copied(args), **_copied(kwargs))
+            value = fn(*given, **given_by_name)
         except NotImplementedError:
             return NOTHING
         except (Exception, SystemExit) as error:
             return Failure(error)
         if value is ... or (value is None and is_stub(fn)):
             return NOTHING
+        for i, (was, now) in enumerate(zip(before, given, strict=True)):
+            if not self.changed and not _unchanged(was, _values(now)):
+                self.changed = _changed_text(now, _argument(fn, i))
         return NO_RETURN if value is None else value
 
     def case(self, caption: str, target: Any, yours: Any = None) -> None:
@@ -112,13 +120,32 @@ class Sheet:
         raise Verdict("raises", _plain(value))
 
     def finish(self, ok: bool, text: str = "") -> None:
-        """RIGHT if ``ok``; else the general remark."""
+        """RIGHT if ``ok``; else the general remark. Either way an input that was changed comes
+        first: the values may be right, and the caller's data are ruined."""
+        self.wrong("changed input", self.changed, bool(self.changed))
         if ok:
             raise Verdict(RIGHT, text)
         general = (
             "Not yet, and not one of the usual slips. Compare target and yours, entry by entry."
         )
         raise Verdict("other", text or general)
+
+    def slips(self, value: float, target: float, slips: list[tuple[str, str, list]]) -> None:
+        """End the check if ``value`` is that of one slip and no other.
+
+        Args:
+            slips: (kind, text, numbers that this slip gives, the likeliest first).
+
+        For one model two slips can give the same number, or a slip the right one. So what is
+        right is no slip, and of several that fit, the one that has the number further in front
+        is meant; two equally near are not told apart.
+        """
+        if value == target:
+            return
+        fits = [(n.index(value), kind, text) for kind, text, n in slips if value in n]
+        nearest = [f for f in fits if f[0] == min(rank for rank, *_ in fits)]
+        if len(nearest) == 1:
+            self.wrong(*nearest[0][1:])
 
 
 class _Nothing:
@@ -157,9 +184,9 @@ def exercise(number: str, name: str, reference: Any, *, prediction: bool = False
         def check(*answers: Any, **given: Any) -> Any:
             sheet = Sheet(number, name)
             python = random.getstate()
-            with torch.random.fork_rng(
-                devices=[]
-            ):  # a check leaves the notebook's random numbers alone
+            # A check leaves the notebook's random numbers alone, and says itself what is amiss.
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 torch.manual_seed(0)
                 try:
                     body(sheet, *answers, **given)
@@ -341,6 +368,55 @@ def _copied(values: Any) -> Any:
     if isinstance(values, dict):
         return {k: _copied(v) for k, v in values.items()}
     return values
+
+
+def _values(value: Any) -> Any:
+    """What a function may not change of its input: a model's values, copied; the rest as it is."""
+    if isinstance(value, torch.nn.Module):
+        return {n: t.detach().clone() for n, t in value.state_dict().items()}
+    return value
+
+
+def _unchanged(before: Any, after: Any) -> bool:
+    """Bit for bit, dtype and shape too, inside tuples, lists and dicts; what holds no tensors is
+    not looked at."""
+    if isinstance(before, torch.Tensor):
+        return (
+            isinstance(after, torch.Tensor)
+            and before.dtype == after.dtype
+            and before.shape == after.shape
+            and torch.equal(before.detach().nan_to_num(), after.detach().nan_to_num())
+        )
+    if isinstance(before, (tuple, list)):
+        return len(before) == len(after) and all(map(_unchanged, before, after))
+    if isinstance(before, dict):
+        return before.keys() == after.keys() and all(
+            _unchanged(before[k], after[k]) for k in before
+        )
+    return True
+
+
+def _argument(fn: Callable, place: int) -> str:
+    """The name that the learner gave to an argument."""
+    try:
+        return list(inspect.signature(fn).parameters)[place]
+    except (TypeError, ValueError, IndexError):
+        return "x"
+
+
+def _changed_text(value: Any, name: str) -> str:
+    if isinstance(value, torch.nn.Module):
+        return (
+            f"Your function changed its input: the numbers in {name}'s weights are others "
+            "afterwards. Whoever called it goes on with that model."
+        )
+    if not isinstance(value, torch.Tensor):
+        return (
+            f"Your function changed its input: something in {name} was overwritten, added or "
+            "removed. Whoever called it goes on with that. Change a copy."
+        )
+    new = "labels" if name == "input_ids" else "new"
+    return f"Your function changed its input: {new} = {name} makes no copy. Use .clone()."
 
 
 def copied(model: Any) -> Any:

@@ -166,8 +166,8 @@ def check_00b(sheet: Sheet, votes) -> None:
     sheet.wrong(
         "by authority",
         "Claim 2 stands in glossaries, and still the hashes decide: they were the same before and "
-        "after prompt tuning. Look at the cell that trains a prompt and hashes the weights around "
-        "it.",
+        "after prompt tuning. Look at the cell below, under Train it: it trains a prompt and "
+        "hashes the weights around it.",
         got[2] == "true",
     )
     sheet.wrong(
@@ -221,6 +221,11 @@ def vector_bytes(model, *, vectors: int = 10) -> int:
     return vectors * model.config.hidden_size * 4
 
 
+_TABLE = (
+    "That is the table of all {:,} words, or more. Only the {} new vectors are kept in the file."
+)
+
+
 @exercise("00c", "how many bytes are 10 vectors?", vector_bytes, prediction=True)
 def check_00c(sheet: Sheet, predicted, model, *, vectors: int = 10) -> None:
     """``predicted``: bytes of ``vectors`` float32 vectors as wide as ``model`` is."""
@@ -237,38 +242,41 @@ def check_00c(sheet: Sheet, predicted, model, *, vectors: int = 10) -> None:
     sheet.note(f"  yours   {shown}")
     sheet.broken(NOTHING if empty else True)
     sheet.wrong("not a number", "A number of bytes was expected, such as 1_000.", value is None)
-    numbers = vectors * width
-    sheet.wrong(
-        "elements",
-        "That is the count of numbers. A float32 takes more than one byte: how many bits has it, "
-        "and how many has a byte?",
-        value == numbers,
-    )
-    sheet.wrong("bits", "That is in bits. Eight of them make a byte.", value == 32 * numbers)
-    sheet.wrong(
-        "float16",
-        "That would be float16, two bytes a number. Here float32 was asked.",
-        value == 2 * numbers,
-    )
-    sheet.wrong(
-        "one vector",
-        f"That is one vector. There are {vectors}.",
-        value in (width, 4 * width) and vectors > 1,
-    )
-    sheet.wrong(
-        "times layers",
-        f"You multiplied by the {layers} layers. These vectors stand before the text, at the "
-        "input only: one set for the whole model. (A prefix does have them at every layer: "
-        "notebook 04.)",
-        value
-        in (numbers * layers, 4 * numbers * layers, 8 * numbers * layers, 2 * numbers * layers),
-    )
+    numbers, table = vectors * width, vocabulary * width
+    slips = [
+        (
+            "elements",
+            "That is the count of numbers. A float32 takes more than one byte: how many bits has "
+            "it, and how many has a byte?",
+            [numbers],
+        ),
+        ("bits", "That is in bits. Eight of them make a byte.", [32 * numbers]),
+        (
+            "float16",
+            "That would be float16, two bytes a number. Here float32 was asked.",
+            [2 * numbers],
+        ),
+        ("one vector", f"That is one vector. There are {vectors}.", [4 * width, width]),
+        (
+            "times layers",
+            f"You multiplied by the {layers} layers. These vectors stand before the text, at the "
+            "input only: one set for the whole model. (A prefix does have them at every layer: "
+            "notebook 04.)",
+            [bytes_ * numbers * layers for bytes_ in (4, 1, 2, 8)],
+        ),
+        (
+            "whole vocabulary",
+            _TABLE.format(vocabulary, vectors),
+            [4 * table, table, 4 * numbers * vocabulary],
+        ),
+    ]
+    sheet.slips(value, target, slips)
     sheet.wrong(
         "whole vocabulary",
-        f"That is the table of all {vocabulary:,} words, or more. Only the {vectors} new vectors "
-        "are kept in the file.",
-        value in (vocabulary * width, 4 * vocabulary * width, 4 * numbers * vocabulary)
-        or value >= vocabulary * width,
+        _TABLE.format(vocabulary, vectors),
+        value > target
+        and value >= table > target
+        and not any(value in numbers_ for _, _, numbers_ in slips),
     )
     general = "Not yet. Vectors times numbers in each, times bytes in each number."
     sheet.finish(value == target, f"{target:,} bytes." if value == target else general)

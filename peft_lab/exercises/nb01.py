@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ..evaluation import scored_nll
-from .core import NOTHING, Sheet, brief, exercise, number, same
+from .core import NOTHING, Sheet, brief, copied, exercise, number, same
 
 # --- 01a ----------------------------------------------------------------------
 
@@ -122,38 +122,50 @@ def check_01b(sheet: Sheet, predicted, *, parameters: int) -> None:
     sheet.note(f"  yours   {shown}")
     sheet.broken(NOTHING if empty else True)
     sheet.wrong("not a number", "A number of bytes was expected.", value is None)
-    each = value / parameters
+    target = training_bytes(parameters=parameters)
+    slips = [
+        (
+            "per parameter",
+            f"That is what one parameter takes. There are {parameters:,} of them.",
+            [16],
+        ),
+        (
+            "weights only",
+            "4 bytes a parameter are the weights alone: enough to use the model, not to train it. "
+            "What does loss.backward() add, and what does the optimiser remember?",
+            [4 * parameters],
+        ),
+        (
+            "no optimiser",
+            "8 bytes a parameter are weights and gradients: plain SGD. AdamW remembers two more "
+            "numbers for each parameter.",
+            [8 * parameters],
+        ),
+        (
+            "one moment",
+            "12 bytes a parameter hold one moment. AdamW keeps two: a running mean of the "
+            "gradient and one of its square.",
+            [12 * parameters],
+        ),
+        (
+            "elements",
+            "That is a count of numbers. Each takes 4 bytes in float32.",
+            [count * parameters for count in (1, 2, 3)],
+        ),
+    ]
+    sheet.slips(value, target, slips)
+    more = value - target  # 4 bytes a tensor, and a tensor has hundreds of numbers
     sheet.wrong(
-        "per parameter",
-        f"That is what one parameter takes. There are {parameters:,} of them.",
-        value == 16,
-    )
-    sheet.wrong(
-        "weights only",
-        "4 bytes a parameter are the weights alone: enough to use the model, not to train it. "
-        "What does loss.backward() add, and what does the optimiser remember?",
-        each == 4,
-    )
-    sheet.wrong(
-        "no optimiser",
-        "8 bytes a parameter are weights and gradients: plain SGD. AdamW remembers two more "
-        "numbers for each parameter.",
-        each == 8,
-    )
-    sheet.wrong(
-        "one moment",
-        "12 bytes a parameter hold one moment. AdamW keeps two: a running mean of the gradient "
-        "and one of its square.",
-        each == 12,
-    )
-    sheet.wrong(
-        "elements", "That is a count of numbers. Each takes 4 bytes in float32.", each in (1, 2, 3)
+        "step counters",
+        "You counted AdamW's step counters too; leave them out. (Otherwise it is right. They are "
+        f"4 bytes a tensor: {more:,.0f} bytes would be {more / 4:,.0f} tensors.)",
+        0 < more <= 4 * parameters / 100 and more % 4 == 0,
     )
     text = "4 for the weight, 4 for its gradient, 8 for AdamW's two moments."
     general = (
         "Not yet. Count the numbers kept for each parameter (its value is one), times 4 bytes."
     )
-    sheet.finish(value == 16 * parameters, text if value == 16 * parameters else general)
+    sheet.finish(value == target, text if value == target else general)
 
 
 # --- 01c ----------------------------------------------------------------------
@@ -214,9 +226,9 @@ def check_01c(sheet: Sheet, answer) -> None:
         sheet.note(f"{name}: two held-out batches of {sizes} scored tokens")
     before, after = _Toy(2).train(), _Toy(3).train()  # as training leaves them
     target = forgetting(before, after, held_out)
-    value = sheet.attempt(answer, before, after, held_out)
     before.train(), after.train()
-    again = sheet.attempt(answer, before, after, held_out)
+    value = sheet.attempt(answer, copied(before), copied(after), held_out)
+    again = sheet.attempt(answer, copied(before), copied(after), held_out)
     shown = value if number(value) is None else float(number(value))
     noisy = number(value) is not None and not same(value, number(again), 1e-6)
     sheet.case(
@@ -249,6 +261,12 @@ def check_01c(sheet: Sheet, answer) -> None:
         any(same(value, p, 1e-4) for p in poems),
     )
     sheet.wrong(
+        "stories and poems",
+        "You measured on the stories and the poems together. What was forgotten shows on the "
+        "held-out stories alone.",
+        any(same(value, both, 1e-4) for both in _together(before, after, held_out)),
+    )
+    sheet.wrong(
         "mean of means",
         "You averaged the batches' means, so a token of the small batch weighs sixteen times one "
         "of the large batch. Add up the nats, add up the tokens, divide once.",
@@ -265,7 +283,23 @@ def check_01c(sheet: Sheet, answer) -> None:
         "before.",
         any(same(value, a, 1e-4) for a in alone),
     )
-    sheet.finish(same(value, target, 1e-4))
+    ok = same(value, target, 1e-4)
+    general = (
+        "Not yet, and not one of the usual slips. For each model: which texts are scored, what is "
+        "added up, and what divided, once?"
+    )
+    sheet.finish(ok, "" if ok else general)
+
+
+def _together(before: nn.Module, after: nn.Module, held_out: dict) -> list[float]:
+    """What one gets from stories and poems: all batches as one, or the two differences added, or
+    their mean."""
+    ways = []
+    for means in (False, True):
+        every = [batch for batches in held_out.values() for batch in batches]
+        each = [_variant(before, after, batches, means=means) for batches in held_out.values()]
+        ways += [_variant(before, after, every, means=means), sum(each), sum(each) / len(each)]
+    return ways
 
 
 def _loss(model: nn.Module, batches: list[dict], *, means: bool) -> float:

@@ -58,13 +58,14 @@ def _told(model: nn.Module, value):
 @exercise("02a", "top_blocks_live", top_blocks_live)
 def check_02a(sheet: Sheet, answer) -> None:
     """``top_blocks_live(model, k) -> number of trainable parameters``, freezing the rest."""
-    results = {}
+    results, hung_on = {}, False
     for k, start in ((2, True), (1, False), (0, True)):
         target_model, model = copied(_made()), copied(_made())
         target_model.requires_grad_(start), model.requires_grad_(start)
         target = top_blocks_live(target_model, k)
         value = sheet.attempt(answer, model, k)
         results[k] = (value, target, _live(model), _live(target_model))
+        hung_on |= any("requires_grad" in vars(module) for module in model.modules())
         was = "everything live" if start else "everything frozen"
         shown = _told(model, value)
         sheet.case(f"k = {k}, {was} before; blocks 0 to 3", _told(target_model, target), shown)
@@ -72,6 +73,12 @@ def check_02a(sheet: Sheet, answer) -> None:
     if isinstance(value, Failure):
         sheet.broken(value)
     sheet.broken(NOTHING if value is NOTHING else True)
+    sheet.wrong(
+        "attribute of a module",
+        "requires_grad = ... on a module does nothing; use requires_grad_(...). Only tensors have "
+        "the switch; the method goes through all tensors of the module.",
+        hung_on and any(mine != theirs for _, _, mine, theirs in results.values()),
+    )
     blocks = {int(n.split(".")[2]) for n in names if n.startswith("model.layers.")}
     sheet.wrong(
         "bottom",
@@ -141,7 +148,7 @@ CHOICES = {
     "a": "The same: as many trainable parameters, as much work.",
     "b": "The top two: the backward pass may stop below them.",
     "c": "The bottom two: they are nearer to the input.",
-    "d": "The same for both passes: freezing spares the optimiser only.",
+    "d": "The same: freezing spares the optimiser only.",
 }
 
 
@@ -156,7 +163,8 @@ def check_02b(sheet: Sheet, vote) -> None:
     for letter, text in CHOICES.items():
         sheet.note(f"{letter}. {text}")
     empty = vote is None or vote is ...
-    letter = str(vote).strip().lower().rstrip(".)")[:1] if not empty else ""
+    word = [] if empty else str(vote).lower().replace("(", " ").split()
+    letter = word[0].rstrip(".):") if word else ""  # "bottom" is no "b"
     sheet.note(f"  yours   {'(no vote yet)' if empty else vote}")
     sheet.broken(NOTHING if empty else True)
     sheet.wrong("no choice", 'Say "a", "b", "c" or "d".', letter not in CHOICES)
@@ -239,6 +247,12 @@ def check_02c(sheet: Sheet, answer) -> None:
         any(not isinstance(n, str) for n in got),
     )
     missing, extra = set(target) - set(got), set(got) - set(target)
+    sheet.wrong(
+        "module names",
+        "Those are names of modules, such as attention.q. A parameter's name goes on to the "
+        "tensor, attention.q.bias: look at model.named_parameters().",
+        bool(extra & {n for n, _ in model.named_modules()}),
+    )
     sheet.wrong(
         "weights of norms",
         "The norms' weights are among them. They scale, they do not shift: BitFit trains biases "
