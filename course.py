@@ -30,9 +30,6 @@ VENV = Path(os.environ.get("PEFT_LAB_VENV") or ROOT / ".venv").absolute()
 MADE = VENV / "course_venv"  # written when the empty environment is whole
 STAMP = VENV / "course_stamp.json"  # written when everything is installed
 TORCH = "torch>=2.6"  # as in pyproject.toml
-# On Linux the package index offers PyTorch for CUDA, several GB. PyTorch's own index, documented on
-# pytorch.org/get-started, has the CPU build (about 200 MB). Windows and macOS get it anyway.
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 EXTRAS = {
     "lab": ["lab"],
     "doctor": ["lab"],
@@ -188,26 +185,45 @@ def came_to_its_end(dist_info):
 
 
 def torch_attempts(platform=sys.platform):
-    """Ways to get PyTorch, best first: (what to tell, arguments for pip, is a failure news)."""
+    """Ways to get PyTorch, best first: (what to tell, words after `python -m`, is a failure news).
+
+    On Linux the package index offers PyTorch for CUDA, several GB. The CPU build (about 200 MB)
+    lies elsewhere, and uv knows where. Windows and macOS get the CPU build anyway.
+    """
+    install = ["pip", "install", "--disable-pip-version-check", "--no-input"]
     wish = os.environ.get("PEFT_LAB_TORCH")
     if wish:
-        return [(f"installing PyTorch as PEFT_LAB_TORCH says: {wish}", [wish], True)]
-    plain = ("installing PyTorch", [TORCH], True)
+        return [(f"installing PyTorch as PEFT_LAB_TORCH says: {wish}", [*install, wish], True)]
+    plain = ("installing PyTorch", [*install, TORCH], True)
     if not platform.startswith("linux"):
         return [plain]
     return [
         # A wheel in a folder that pip is told of (PIP_FIND_LINKS): a classroom without a network.
         # Without dependencies, as those may lie elsewhere; the next step installs them.
-        ("looking for a local wheel of PyTorch", ["--no-index", "--no-deps", TORCH], False),
+        (
+            "looking for a local wheel of PyTorch",
+            [*install, "--no-index", "--no-deps", TORCH],
+            False,
+        ),
         (
             "installing the CPU build of PyTorch (about 200 MB)",
-            ["--index-url", TORCH_CPU_INDEX, "--no-deps", "--retries", "2", TORCH],
+            [
+                "uv",
+                "pip",
+                "install",
+                "--python",
+                str(venv_python()),
+                "--torch-backend",
+                "cpu",
+                "--no-deps",
+                TORCH,
+            ],
             True,
         ),
         (
-            "PyTorch's own index did not answer: taking the package index's build, which may bring "
+            "the CPU build could not be had: taking the package index's build, which may bring "
             "several GB of CUDA (too much? press Ctrl+C and set PEFT_LAB_TORCH to a wheel file)",
-            [TORCH],
+            [*install, TORCH],
             True,
         ),
     ]
@@ -216,11 +232,12 @@ def torch_attempts(platform=sys.platform):
 def install_torch():
     if works("-c", "import importlib.metadata as m; m.version('torch')"):
         return
-    for text, arguments, loud in torch_attempts():
+    for text, words, loud in torch_attempts():
         say(text)
+        if words[0] == "uv" and not works("-c", "import uv") and pip("install", "--quiet", "uv"):
+            continue
         quiet = {} if loud else {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        base = [venv_python(), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        if run([*base, *arguments], **quiet) == 0:
+        if run([venv_python(), "-m", *words], **quiet) == 0:
             return
     raise CourseError(
         "PyTorch could not be installed. If you are offline, get a wheel for your Python from\n"

@@ -173,16 +173,19 @@ def test_two_at_once_wait_for_each_other(home):
 
 
 def test_linux_gets_the_cpu_build_first_and_others_plain(home):
-    ways = [arguments for _, arguments, _ in course.torch_attempts("linux")]
-    assert "--no-index" in ways[0] and course.TORCH_CPU_INDEX in ways[1]
-    assert ways[2] == [course.TORCH]
+    ways = [words for _, words, _ in course.torch_attempts("linux")]
+    assert "--no-index" in ways[0] and ways[1][0] == "uv"
+    assert ways[1][ways[1].index("--torch-backend") + 1] == "cpu"
+    plain = ["pip", "install", "--disable-pip-version-check", "--no-input", course.TORCH]
+    assert ways[2] == plain
     for platform in ("win32", "darwin"):
-        assert [a for _, a, _ in course.torch_attempts(platform)] == [[course.TORCH]]
+        assert [words for _, words, _ in course.torch_attempts(platform)] == [plain]
 
 
 def test_a_wish_for_a_build_is_followed(home, monkeypatch):
     monkeypatch.setenv("PEFT_LAB_TORCH", "torch==2.9.1")
-    assert [a for _, a, _ in course.torch_attempts("linux")] == [["torch==2.9.1"]]
+    ((_, words, _),) = course.torch_attempts("linux")
+    assert words[-1] == "torch==2.9.1" and words[0] == "pip"
 
 
 @pytest.mark.parametrize("working", [0, 1, 2, 3])
