@@ -122,6 +122,11 @@ def dimensions(config) -> Dimensions:
             f"config: models of type {kind!r} are not known here; known are {', '.join(FAMILIES)}. "
             "A new family is one entry of peft_lab.anatomy.FAMILIES."
         )
+    if getattr(config, "add_cross_attention", False):
+        raise ValueError(
+            "config: add_cross_attention=True makes a decoder that reads another model's states; "
+            "only decoders that stand alone are known here."
+        )
     d, heads = config.hidden_size, config.num_attention_heads
     inner = getattr(config, "n_inner", None) or getattr(config, "ffn_dim", None)
     return Dimensions(
@@ -170,10 +175,12 @@ def block_parameters(config) -> tuple[int, int]:
     """Parameters of one block as (weights, biases): its linear layers and two norms."""
     size = dimensions(config)
     shapes = linear_shapes(config).values()
-    weights = sum(inputs * outputs for inputs, outputs, _ in shapes) + 2 * size.hidden_size
+    weights = sum(inputs * outputs for inputs, outputs, _ in shapes)
     biases = sum(outputs for _, outputs, bias in shapes if bias)
+    norms = 2 if getattr(config, "layer_norm_elementwise_affine", True) else 0  # OPT can do without
+    weights += norms * size.hidden_size
     if size.family.layer_norm:
-        biases += 2 * size.hidden_size
+        biases += norms * size.hidden_size
     if config.model_type == "qwen3":
         weights += 2 * size.head_dim  # a norm of the queries and one of the keys
     return weights, biases
@@ -184,7 +191,11 @@ def outer_parameters(config) -> tuple[int, int]:
     size, kind = dimensions(config), config.model_type
     d, family = size.hidden_size, size.family
     norms = {"bloom": 2}.get(kind, 1)  # BLOOM has one more after the embeddings
-    if kind == "opt" and (not config.do_layer_norm_before or config._remove_final_layer_norm):
+    if kind == "opt" and not (
+        config.do_layer_norm_before
+        and config.layer_norm_elementwise_affine
+        and not config._remove_final_layer_norm
+    ):
         norms = 0
     matrices = size.vocabulary * size.embedding_size * (1 if size.tied else 2)
     if size.embedding_size != d:

@@ -52,6 +52,32 @@ def _no_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def _ask_hub(name: str) -> None:
+    """One question to the hub, where `from_pretrained` would repeat it for most of a minute."""
+    from huggingface_hub import HfApi
+
+    HfApi().model_info(name, timeout=10)
+
+
+def _read(place: str, dtype: torch.dtype, from_here: bool):
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # slow to import: only when needed
+
+    model, loaded = AutoModelForCausalLM.from_pretrained(
+        place,
+        dtype=dtype,
+        local_files_only=from_here,
+        adapter_kwargs={"local_files_only": from_here},  # where peft is there, it looks for itself
+        output_loading_info=True,
+    )
+    if loaded["missing_keys"]:  # transformers would fill them with random numbers, and warn
+        raise ValueError(
+            f"the files of {place!r} lack {len(loaded['missing_keys'])} of the tensors of a "
+            f"{type(model).__name__}, e.g. {min(loaded['missing_keys'])!r}; copy or download the "
+            "model again."
+        )
+    return model, AutoTokenizer.from_pretrained(place, local_files_only=from_here)
+
+
 def load_base(
     name: str | os.PathLike | None = None,
     *,
@@ -61,8 +87,9 @@ def load_base(
     """A frozen base model and its tokenizer.
 
     Args:
-        name: one of `known_bases()`, a folder, or an id of the Hugging Face hub. None takes
-            "storyteller-" and the size named by the environment variable PEFT_LAB_SIZE (micro).
+        name: one of `known_bases()`, a folder, or an id of the Hugging Face hub (downloaded once;
+            then the network is not asked again). None takes "storyteller-" and the size named by
+            the environment variable PEFT_LAB_SIZE (micro).
         dtype: of the weights in memory. The storytellers are stored as float16.
         device: "cpu", "cuda", "mps", ...
 
@@ -71,7 +98,8 @@ def load_base(
         The tokenizer has bos, eos and pad tokens and pads on the left, as generating needs it.
 
     Raises:
-        ValueError: no such storyteller, or the hub could not give such a model.
+        ValueError: no such storyteller, the hub could not give such a model, or its files lack
+            some of the weights.
         FileNotFoundError: a folder that is not there, or holds no model.
     """
     if name is None:
@@ -87,19 +115,20 @@ def load_base(
         raise TypeError(f"name must be a model's name or folder, not {name!r}.")
     place, local = _find(os.fspath(name))
 
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # slow to import: only when needed
-
     try:
-        with _no_bar() if local else contextlib.nullcontext():
-            model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, local_files_only=local)
-            tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local)
-    except OSError as error:
+        with _no_bar():
+            model, tokenizer = _read(place, dtype, from_here=True)
+    except OSError:  # neither a folder nor in the cache of earlier downloads
         if local:
             raise
-        raise ValueError(
-            f"{place!r} is none of the course's models ({', '.join(known_bases())}), no folder, "
-            f"and the Hugging Face hub could not give it: {str(error).splitlines()[0]}"
-        ) from error
+        try:
+            _ask_hub(place)
+            model, tokenizer = _read(place, dtype, from_here=False)
+        except Exception as error:  # which library carries the request, and its errors, changes
+            raise ValueError(
+                f"{place!r} is none of the course's models ({', '.join(known_bases())}), no "
+                f"folder, and the Hugging Face hub could not give it: {error}"
+            ) from error
 
     if tokenizer.eos_token is None:
         raise ValueError(f"the tokenizer of {place!r} has no eos token; set one and save it again.")

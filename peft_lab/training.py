@@ -76,6 +76,7 @@ def fit(
         warmup: the share (0 to 1) of the steps over which the learning rate rises.
         decay: "linear", "cosine" (both towards zero) or "constant".
         clip: the largest norm of the gradient, over all parameters; None does not clip.
+        weight_decay: of AdamW (Loshchilov & Hutter 2019), on every trained parameter.
         evaluate_every: steps between validations; None makes five of them, 0 none. Where there
             are any, there is one before the first step and one after the last too.
         patience: stop after so many validations in a row without a new best.
@@ -83,6 +84,7 @@ def fit(
         seed: of the order of the data and of dropout. The global random state is left as found.
         checkpoint: a file. A run that was killed goes on from it, to the same bits on the same
             machine with the same number of threads; of a finished one it is the result.
+        checkpoint_every: steps between two writings of it; the last step writes it too.
         progress, live_curve: None shows them where somebody looks; see `Progress`.
         optimizer: makes another one than AdamW from the parameters, with its own learning rate.
 
@@ -97,7 +99,7 @@ def fit(
     _check_settings(
         steps=steps, batch_size=batch_size, accumulate=accumulate, learning_rate=learning_rate,
         warmup=warmup, decay=decay, clip=clip, patience=patience, checkpoint_every=checkpoint_every,
-        evaluate_every=evaluate_every,
+        evaluate_every=evaluate_every, weight_decay=weight_decay,
     )  # fmt: skip
     train, validation = _splits(task)
     if evaluate_every is None:
@@ -131,6 +133,8 @@ def fit(
     history = History(seed=seed, versions=_versions())
     run = RunState(module, weights, stepper, device, history, settings)
     path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.is_dir():
+        raise ValueError(f"checkpoint must be a file, but {str(path)!r} is a folder; name a file.")
 
     began = time.perf_counter()
     with random_state_kept(device), contextlib.ExitStack() as cleanup:
@@ -203,7 +207,7 @@ def _clip_and_check(
     norm = float(nn.utils.clip_grad_norm_(list(parameters), math.inf if clip is None else clip))
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise FloatingPointError(
-            f"step {step}: the loss is {loss} and the norm of its gradient {norm}, at learning "
+            f"step {step}: the loss is {loss:.4g}, its gradient's norm {norm:.4g}, at learning "
             f"rate {rate:g}. The weights from before this step are kept. Try a tenth of the "
             "learning rate, more warm-up or a smaller clip."
         )
@@ -240,12 +244,18 @@ def _check_settings(**given) -> None:
             raise ValueError(f"{name} must be a whole number from {least} on, not {value!r}.")
     for name in ("learning_rate", "clip"):
         value = given[name]
-        if not (name == "clip" and value is None) and not 0 < value < math.inf:
-            raise ValueError(f"{name} must be above 0 and finite, not {value!r}.")
-    if not 0 <= given["warmup"] <= 1:
+        if not (name == "clip" and value is None) and not (_is_number(value) and value > 0):
+            raise ValueError(f"{name} must be a number above 0 and finite, not {value!r}.")
+    if not _is_number(given["weight_decay"]) or given["weight_decay"] < 0:
+        raise ValueError(f"weight_decay must be 0 or above, not {given['weight_decay']!r}.")
+    if not (_is_number(given["warmup"]) and 0 <= given["warmup"] <= 1):
         raise ValueError(f"warmup is a share of the steps, 0 to 1, not {given['warmup']!r}.")
     if given["decay"] not in DECAYS:
         raise ValueError(f"decay must be one of {', '.join(DECAYS)}, not {given['decay']!r}.")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _versions() -> dict[str, str]:

@@ -28,6 +28,7 @@ VARIANTS = [
     ("opt", {"tie_word_embeddings": False}),
     ("opt", {"word_embed_proj_dim": 16, "do_layer_norm_before": False}),
     ("opt", {"enable_bias": False}),
+    ("opt", {"layer_norm_elementwise_affine": False}),
     ("neox", {}),
     ("neox", {"tie_word_embeddings": True, "attention_bias": False}),
     ("bloom", {}),

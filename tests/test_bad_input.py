@@ -142,6 +142,32 @@ def prefix_with_checkpointing(folder):
         model(tokens())
 
 
+def base_with_a_tensor_less(folder):
+    from safetensors.torch import load_file, save_file
+
+    save_toy_base(folder, "model")
+    file = next(folder.rglob("model.safetensors"))
+    tensors = load_file(file)
+    del tensors["model.norm.weight"]
+    save_file(tensors, file, {"format": "pt"})
+    load_base(file.parent)
+
+
+def trained_in_another_type(folder):
+    biases = BitFit().attach(tiny("llama", dtype=F32))
+    biases.detach()
+    biases.attach(tiny("llama", dtype=F32).to(torch.bfloat16))
+
+
+def incomplete_method(folder):
+    PromptTuning(2).attach(tiny("llama")).save(folder)
+    file = folder / "method.json"
+    record = json.loads(file.read_text())
+    del record["settings"]
+    file.write_text(json.dumps(record))
+    Method.load(folder)
+
+
 def forgetting_apples_by_pears(folder):
     one, two = (evaluate(tiny("llama"), toy_examples(n), pad_id=0) for n in (2, 3))
     forgetting(one, two)
@@ -165,6 +191,8 @@ CASES = {
         lambda f: load_base(f), FileNotFoundError, "config.json", "save_pretrained"),
     "hub id without a network": (
         lambda f: load_base("nobody/nothing"), ValueError, "nobody/nothing", "hub"),
+    "base with a tensor less": (
+        base_with_a_tensor_less, ValueError, "lack 1", "model.norm.weight", "again"),
     "base that is no name": (lambda f: load_base(7), TypeError, "name must be", "7"),
     "negative temperature": (writing(temperature=-1), ValueError, "temperature", "-1", "greedy"),
     "no new tokens": (writing(max_new_tokens=0), ValueError, "max_new_tokens", "at least 1"),
@@ -230,6 +258,10 @@ CASES = {
     "learning rate of 0": (fitting(learning_rate=0), ValueError, "learning_rate", "above 0"),
     "infinite learning rate": (
         fitting(learning_rate=float("inf")), ValueError, "learning_rate", "finite", "inf"),
+    "learning rate in quotes": (
+        fitting(learning_rate="1e-3"), ValueError, "learning_rate", "number", "'1e-3'"),
+    "negative weight decay": (
+        fitting(weight_decay=-0.1), ValueError, "weight_decay", "0 or above", "-0.1"),
     "clipping to nothing": (fitting(clip=0), ValueError, "clip", "above 0"),
     "warm-up in steps": (fitting(warmup=20), ValueError, "warmup", "share", "0 to 1", "20"),
     "unknown decay": (
@@ -255,6 +287,8 @@ CASES = {
     "truncated checkpoint": (truncated_checkpoint, ValueError, "run", "truncated", "delete it"),
     "checkpoint of another run": (
         other_checkpoint, ValueError, "learning_rate was 0.001", "0.5 now", "delete the file"),
+    "folder as a checkpoint": (
+        lambda f: fitting(checkpoint=f)(f), ValueError, "checkpoint must be a file", "folder"),
     "file that is no checkpoint": (
         checkpoint_is_no_checkpoint, ValueError, "notes", "no checkpoint", "another file"),
     # accounting
@@ -266,6 +300,13 @@ CASES = {
     "count of a detached method": (
         lambda f: count(PromptTuning(2)), ValueError, "not attached", "count(method, model)"),
     # methods
+    "decoder with cross-attention": (
+        lambda f: Anatomy(tiny("gpt2", add_cross_attention=True)),
+        ValueError, "add_cross_attention", "alone"),
+    "weights of another type": (
+        trained_in_another_type, ValueError, "does not fit", "torch.bfloat16", "torch.float32"),
+    "method without its settings": (
+        incomplete_method, ValueError, "method.json", "damaged", "settings"),
     "model of an unknown family": (
         lambda f: Anatomy(nn.Linear(2, 2)), TypeError, "model must be", "Linear"),
     "prompt of length 0": (lambda f: PromptTuning(0), ValueError, "length", "0"),

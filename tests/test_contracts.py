@@ -277,7 +277,10 @@ def test_saved_and_loaded_it_says_the_same_and_refuses_another_base(name, archit
         nll(model, ids).backward()  # what was loaded can be trained on
     again.detach()
     again.save(tmp_path / "again")
-    Method.load(tmp_path / "again").attach(other, any_base=True).detach()
+    moved = Method.load(tmp_path / "again").attach(other, any_base=True)
+    moved.detach()
+    moved.save(tmp_path / "moved")
+    Method.load(tmp_path / "moved").attach(other).detach()  # its base from now on
     assert sorted(f.name for f in tmp_path.iterdir() if f.is_file()) == [
         "method.json",
         "method.safetensors",
@@ -523,6 +526,36 @@ def test_swap_refuses_another_shape():
     edits = Edits(Anatomy(model))
     with pytest.raises(ValueError, match="does not fit this model"):
         edits.swap(model.get_decoder().norm, "weight", torch.nn.Parameter(torch.zeros(3)))
+
+
+def test_members_of_a_saved_composition_are_whole_themselves(tmp_path):
+    model, ids = tiny("llama"), tokens()
+    both = Compose([PromptTuning(2), LayerFreezing.top(1)])
+    with both.attach(model):
+        fill_virtual(both)
+    both.save(tmp_path)
+    again = Compose.load(tmp_path)
+    again.save(tmp_path / "copy")  # not attached yet
+    assert [m.num_parameters() for m in again.members] == [m.num_parameters() for m in both.members]
+    with both.members[0].attach(model):
+        logits = model(ids).logits
+    with again.members[0].attach(model):
+        assert torch.equal(model(ids).logits, logits)
+    with both.attach(model):
+        logits = model(ids).logits
+    for found in (again, Compose.load(tmp_path / "copy")):
+        with found.attach(model):
+            assert torch.equal(model(ids).logits, logits)
+
+
+@every_architecture
+@every_method
+def test_tuples_instead_of_names(name, architecture):
+    model, method, ids = tiny(architecture), METHODS[name](), tokens()
+    with method.attach(model):
+        fill_virtual(method)
+        named = model(ids)
+        assert torch.equal(model(ids, return_dict=False)[0], named.logits)
 
 
 def test_a_class_of_the_same_name_does_not_take_the_place_of_a_known_one(tmp_path):

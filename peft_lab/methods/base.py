@@ -84,10 +84,11 @@ class Edits(ExitStack):
                 f"members: two of them train {name!r} of the same {type(module).__name__}; "
                 "each tensor of the base can be trained by one member only."
             )
-        if parameter.shape != old.shape:
+        told, given = (f"{tuple(p.shape)} in {p.dtype}" for p in (old, parameter))
+        if told != given:
             raise ValueError(
-                f"the method does not fit this model: {name!r} of {type(module).__name__} is "
-                f"{tuple(old.shape)} there and {tuple(parameter.shape)} in the method."
+                f"the method does not fit this model: {type(module).__name__}.{name} is {told} "
+                f"there and {given} in the method."
             )
         parameter.data = parameter.data.to(old.device)
         self._swapped.add(id(parameter))
@@ -162,7 +163,8 @@ class Method(nn.Module):
         """Freeze `model` and let it carry this method: model(...), model.generate(...).
 
         Args:
-            any_base: also on another base than the one that the method was made on.
+            any_base: also on another base than the one that the method was made on. From then on
+                it counts as made on this one, and `save` says so.
 
         Returns:
             The method itself, also a context manager that detaches.
@@ -181,6 +183,7 @@ class Method(nn.Module):
                 "in Compose([...])."
             )
         parts = [part for part in self.modules() if isinstance(part, Method)]  # itself, members
+        base = anatomy.fingerprint  # before the method's own weights may stand there
         for part in parts if not any_base else ():
             part.check_base(anatomy)
         fresh = [(part, part._base, part._saved) for part in parts if not part._built]
@@ -202,6 +205,8 @@ class Method(nn.Module):
         vars(anatomy.body)[_ROOT] = self  # past nn.Module, so that it is no part of the model
         edits.callback(vars(anatomy.body).pop, _ROOT, None)
         self._edits = edits
+        for part in parts if any_base else ():
+            part._base = base
         return self
 
     def detach(self) -> None:
@@ -293,13 +298,18 @@ class Method(nn.Module):
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write method.safetensors and method.json into `folder`."""
-        record = {
+        storage.write(folder, self._record(), self._tensors())
+
+    def _record(self) -> dict:
+        return {
             "method": type(self).__name__,
             "settings": self.settings(),
             "base": self._base,
             "parameters": self.num_parameters(),
         }
-        storage.write(folder, record, self._saved[0] if self._saved else self.state_dict())
+
+    def _tensors(self) -> dict:
+        return self._saved[0] if self._saved else self.state_dict()
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Self:
@@ -317,8 +327,12 @@ class Method(nn.Module):
         if kind is None or not issubclass(kind, cls):
             raise TypeError(f"{folder} holds {record['method']}, not {cls.__name__}.")
         method = kind.from_settings(record["settings"])
-        method._base, method._saved = record["base"], (tensors, record["parameters"])
+        method._take(record, tensors)
         return method
+
+    def _take(self, record: dict, tensors: dict) -> None:
+        """Keep what a file holds until the first attach builds the parameters."""
+        self._base, self._saved = record["base"], (tensors, record["parameters"])
 
     @classmethod
     def from_settings(cls, settings: dict) -> Self:
@@ -327,9 +341,10 @@ class Method(nn.Module):
 
     def trainable_summary(self) -> str:
         """One line: how many numbers are trained, and which share of the model's that is."""
-        if not self._built and self._saved is None:
+        try:
+            text = f"{self.num_parameters():,} trainable parameters"
+        except RuntimeError:
             return "parameters are made by attach(model)"
-        text = f"{self.num_parameters():,} trainable parameters"
         if self.attached:
             total = count(self._edits.anatomy.model)
             text += f", {self.num_parameters() / total:.3%} of the model's {total:,}"
@@ -365,6 +380,7 @@ class Adapted(nn.Module):
         return self.model(*args, **kwargs)
 
     def generate(self, *args, **kwargs):
+        """What the model's own `generate` gives, with the method attached."""
         return self.model.generate(*args, **kwargs)
 
 
@@ -400,5 +416,5 @@ def check_count(name: str, value: int) -> int:
 def seeded(seed: int) -> Iterator[None]:
     """Random numbers from `seed` (on the CPU, the same everywhere); the global state is kept."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds the GPUs too
         yield

@@ -54,12 +54,33 @@ class Compose(Method):
         for member in self.members:
             member.edit(anatomy, edits)
 
+    def num_parameters(self) -> int:
+        return sum(member.num_parameters() for member in self.members)
+
     def expected_parameters(self, config) -> int:
         return sum(member.expected_parameters(config) for member in self.members)
 
     def settings(self) -> dict:
         told = [{"method": type(m).__name__, "settings": m.settings()} for m in self.members]
         return {"members": told}
+
+    def _record(self) -> dict:
+        return {**super()._record(), "members": [member._record() for member in self.members]}
+
+    def _tensors(self) -> dict:
+        return {
+            f"members.{i}.{name}": tensor
+            for i, member in enumerate(self.members)
+            for name, tensor in member._tensors().items()
+        }
+
+    def _take(self, record: dict, tensors: dict) -> None:
+        """Each member takes what is its own, so that it can be attached alone too."""
+        self._base = record["base"]
+        for i, (member, told) in enumerate(zip(self.members, record["members"], strict=True)):
+            start = f"members.{i}."
+            own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+            member._take(told, own)
 
     @classmethod
     def from_settings(cls, settings: dict) -> "Compose":

@@ -92,6 +92,7 @@ class LayerFreezing(FullFineTuning):
 
     @classmethod
     def middle(cls, count: int) -> "LayerFreezing":
+        """The `count` blocks in the middle."""
         return cls("middle", count)
 
     def blocks(self, layers: int) -> range:

@@ -15,7 +15,7 @@ class PTuning(Method):
 
     Args:
         length: n.
-        hidden: width h of the encoder.
+        hidden: width h of the encoder; None for vectors without one, as `drop_encoder` leaves.
         encoder: "mlp": three linear layers with ReLU between; "lstm": a bidirectional LSTM of two
             layers, then two linear layers.
         seed: for the start. The last layer is scaled so that the vectors start with the standard

@@ -48,6 +48,9 @@ def read(folder: str | os.PathLike) -> tuple[dict, dict]:
         raise ValueError(f"{described} is damaged, it is no JSON: {error}") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise ValueError(f"{described} was not written by this peft_lab (format {FORMAT!r}).")
+    lacking = {"method", "settings", "base", "parameters", "sha256"} - set(record)
+    if lacking:
+        raise ValueError(f"{described} is damaged: it lacks {', '.join(sorted(lacking))}.")
     content = stored.read_bytes()
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise ValueError(f"{stored} is damaged: it is not what was saved. Save the method again.")

@@ -100,7 +100,7 @@ class VirtualTokens:
                 self._trim = self.prompt_length
         call["attention_mask"] = mask
         call.pop("cache_position", None)  # of early transformers 5: the body counts them itself
-        call.pop("return_dict", None)  # `_after` needs names; the head takes its tuple from them
+        call["return_dict"] = True  # `_after` needs names; the head makes its tuple from them
         if "position_ids" in self._signature.parameters:  # BLOOM counts them itself, from the mask
             call["position_ids"] = positions
         return (), call
