@@ -1,6 +1,5 @@
 """What one sees while `fit` runs: a bar, and in a notebook a curve that grows."""
 
-import io
 import os
 import sys
 import time
@@ -49,24 +48,15 @@ class Progress:
     def draw(self, history) -> None:
         """Draw the curve anew, in the place of the one before."""
         from IPython.display import Image, display
-        from matplotlib.figure import Figure  # no pyplot: nothing global, nothing to close
 
-        figure = Figure(figsize=(6, 3), dpi=96, layout="constrained")
-        axes = figure.add_subplot(xlim=(0, self.steps), xlabel="step", ylabel="nats a token")
-        for name, points, style in (
-            ("training batch", history.train, {"color": "#56B4E9", "lw": 1}),
-            ("validation", history.validation, {"color": "#D55E00", "marker": "o", "ls": "--"}),
-        ):
-            if points:
-                axes.plot(*zip(*points, strict=True), label=name, **style)
-        axes.legend(frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png")
+        from . import plots
+
+        title = f"Loss while training: step {history.steps} of {self.steps}"
+        picture = Image(plots.png(plots.live_curve(history, title)))
         if self.handle is None:
-            self.handle = display(Image(picture.getvalue()), display_id=True)
+            self.handle = display(picture, display_id=True)
         else:
-            self.handle.update(Image(picture.getvalue()))
+            self.handle.update(picture)
         self.drawn = time.monotonic()
 
     def close(self, history) -> None:
