@@ -13,7 +13,7 @@ _NAMES = {
     "anatomy": ["Anatomy"],
     "methods": [
         "Method", "FullFineTuning", "LayerFreezing", "BitFit", "PromptTuning", "PrefixTuning",
-        "PTuning", "Compose", "Adapted",
+        "PTuning", "Adapter", "IA3", "LoRA", "MAMAdapter", "UniPELT", "Compose", "Adapted",
     ],
     "tasks": [
         "Row", "Example", "Task", "IGNORE", "load_task", "known_tasks", "read_rows", "encode",

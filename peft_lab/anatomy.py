@@ -6,9 +6,11 @@ modules in a loaded model (`Anatomy`). To teach the package a new family, add on
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
+import torch
 from torch import nn
 
 from .models import fingerprint
@@ -25,6 +27,7 @@ class Family:
     rotary: bool = False
     learned_positions: int | None = None  # None: none are learned; k: context + k vectors are
     layer_norm: bool = True  # with weight and bias; False: RMSNorm, weight only
+    fused: str | None = None  # outputs of qkv: "blocks", q then k then v; or "heads", each q, k, v
 
 
 _LLAMA = Family(
@@ -49,6 +52,7 @@ FAMILIES = {
             "down": "mlp.c_proj",
         },
         learned_positions=0,
+        fused="blocks",
     ),
     "llama": _LLAMA,
     "mistral": _LLAMA,
@@ -74,6 +78,7 @@ FAMILIES = {
             "down": "mlp.dense_4h_to_h",
         },
         rotary=True,
+        fused="heads",
     ),
     "bloom": Family(
         blocks="h",
@@ -84,8 +89,10 @@ FAMILIES = {
             "up": "mlp.dense_h_to_4h",
             "down": "mlp.dense_4h_to_h",
         },
+        fused="heads",
     ),
 }
+HEADS = ("head", "lm_head", "embed_out")  # names of the layer that gives the logits
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,63 @@ def linear_shapes(config) -> dict[str, tuple[int, int, bool]]:
         bias = mlp_bias if role in ("gate", "up", "down") else attention_bias
         shapes[role] = (*widths[role], bool(bias and not (kind == "qwen2" and role == "o")))
     return shapes
+
+
+def role_sizes(config) -> dict[str, tuple[int, int]]:
+    """(inputs, outputs) of each role: those of `linear_shapes`, q, k and v also where they are
+    fused, and the head."""
+    size = dimensions(config)
+    sizes = {role: shape[:2] for role, shape in linear_shapes(config).items()}
+    if size.family.fused:
+        d, query = size.hidden_size, size.heads * size.head_dim
+        sizes |= {"q": (d, query), "k": (d, size.kv_size), "v": (d, size.kv_size)}
+    return {**sizes, "head": (size.embedding_size, size.vocabulary)}
+
+
+def find_linears(
+    config, targets: str | Iterable[str], layers: Iterable[int] | None = None
+) -> list[tuple[int | None, str]]:
+    """The linear layers that `targets` name, as (layer, role); the head's layer is None.
+
+    Args:
+        targets: "all" (those of the blocks), or any of: a role (q, k, v, o, gate, up, down, qkv
+            where they are fused, head); the end of a module's name, as in `peft` ("q_proj",
+            "mlp.down_proj"); a whole name ("model.layers.0.self_attn.q_proj").
+        layers: only in these blocks; None: in all.
+
+    Raises:
+        ValueError: a target that the model does not have, or a layer.
+    """
+    size = dimensions(config)
+    depth, paths = range(size.layers), size.family.linears
+    chosen = [*depth] if layers is None else sorted(set(layers))
+    if not set(chosen) <= set(depth):
+        raise ValueError(f"layers: {chosen} are not all among the layers {[*depth]}.")
+    if targets == "all":
+        return [(layer, role) for layer in chosen for role in paths]
+    found: dict[tuple[int | None, str], None] = {}  # in order, each once
+    for target in [targets] if isinstance(targets, str) else targets:
+        before = len(found)
+        if target in HEADS:
+            found[None, "head"] = None
+        for layer in chosen:
+            for role in {*paths, *("qkv" if size.family.fused else "")}:
+                name = f"{size.family.blocks}.{layer}.{paths.get(role, role)}"
+                if target == role or _ends(name, target) or _ends(target, name):
+                    found[layer, role] = None
+        if len(found) == before:
+            names = sorted({*paths, *("qkv" if size.family.fused else "")})
+            raise ValueError(
+                f"targets: there is no linear layer {target!r} here, or it is named twice; "
+                f'there are {", ".join(names)}, head, "all", and names of modules such as '
+                f"{paths['down']!r}."
+            )
+    order = [*paths, "q", "k", "v", "head"]
+    return sorted(found, key=lambda s: (size.layers if s[0] is None else s[0], order.index(s[1])))
+
+
+def _ends(name: str, end: str) -> bool:
+    return f".{name}".endswith(f".{end}")
 
 
 def block_parameters(config) -> tuple[int, int]:
@@ -272,11 +336,28 @@ class Anatomy:
             role: _follow(self.blocks[layer], path) for role, path in self.family.linears.items()
         }
 
+    def linear(self, layer: int | None, role: str) -> tuple[nn.Module, torch.Tensor | None]:
+        """The linear layer of a role, and which of its outputs are the role's: None for all, or,
+        for q, k, v of a fused one, their indices."""
+        if role == "head":
+            return self.model.get_output_embeddings(), None
+        linears = self.projections(layer)
+        if role in linears:
+            return linears[role], None
+        groups = 1 if self.family.fused == "blocks" else self.heads
+        outputs = torch.arange(3 * self.kv_size, device=linears["qkv"].weight.device)
+        return linears["qkv"], outputs.view(groups, 3, -1)[:, "qkv".index(role)].flatten()
+
     def feed_forward(self, layer: int) -> tuple[nn.Module, nn.Module]:
         """The first and the last linear layer of a block's feed-forward part. A pair, because
         OPT has no module around them."""
         linears = self.projections(layer)
         return linears.get("gate", linears["up"]), linears["down"]
+
+
+def matrix(linear: nn.Module) -> torch.Tensor:
+    """The weights of a linear layer as (outputs, inputs); GPT-2's `Conv1D` stores (in, out)."""
+    return linear.weight if isinstance(linear, nn.Linear) else linear.weight.T
 
 
 def count(module: nn.Module) -> int:

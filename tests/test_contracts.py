@@ -10,16 +10,21 @@ from tiny import ARCHITECTURES, CONTEXT, D, L, fill, nll, tiny, tokens
 
 from peft_lab.anatomy import Anatomy, count
 from peft_lab.methods import (
+    IA3,
     Adapted,
+    Adapter,
     BitFit,
     Compose,
     Edits,
     FullFineTuning,
     LayerFreezing,
+    LoRA,
+    MAMAdapter,
     Method,
     PrefixTuning,
     PromptTuning,
     PTuning,
+    UniPELT,
 )
 
 METHODS = {
@@ -36,11 +41,32 @@ METHODS = {
     "compose": lambda: Compose(
         [PromptTuning(3), PrefixTuning(2, layers=(1,)), LayerFreezing.top(1), PTuning(1, hidden=4)]
     ),
+    "houlsby": lambda: Adapter(4, "houlsby", activation="gelu"),
+    "pfeiffer": lambda: Adapter(4, layers=(0, 2)),
+    "parallel": lambda: Adapter(4, "parallel", scale=4),
+    "ia3": IA3,
+    "lora": lambda: LoRA(3, alpha=6),
+    "lora_all": lambda: LoRA(2, targets="all", layers=(1, 2), rank_stabilised=True),
+    "lora_qkv": lambda: LoRA(2, targets=("q", "k", "v", "head")),
+    "dora": lambda: LoRA(2, targets=("q", "v", "down"), dora=True),
+    "mam": lambda: MAMAdapter(3, 4),
+    "unipelt": lambda: UniPELT(3, 2, 4),
+    "prompt_and_lora": lambda: Compose([PromptTuning(3), LoRA(2)]),
+    "lora_and_top": lambda: Compose([LoRA(2, targets=("q", "up")), LayerFreezing.top(1)]),
+    "lora_ia3": lambda: Compose([LoRA(2, targets=("k", "v")), IA3()]),
 }
-IDENTITY = ("full", "freezing", "bitfit")
-VIRTUAL = [name for name in METHODS if name not in IDENTITY]
+OWN = ("full", "freezing", "bitfit", "lora_and_top")  # train weights of the base's own
+VIRTUAL = [
+    name
+    for name in METHODS
+    if name.startswith(("prompt", "prefix", "p_tuning", "compose", "mam", "unipelt"))
+]
+IDENTITY = [name for name in METHODS if name not in VIRTUAL]
+MERGEABLE = [name for name in METHODS if name in OWN or name.startswith(("lora", "dora", "ia3"))]
 
-GENERATE = ("prompt", "prefix", "prefix_layers", "compose")  # P-tuning enters as a prompt does
+# P-tuning enters as a prompt does
+GENERATE = ("prompt", "prefix", "prefix_layers", "compose", "houlsby", "parallel", "ia3",
+            "lora_qkv", "dora", "mam", "unipelt", "prompt_and_lora")  # fmt: skip
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -312,15 +338,15 @@ def test_a_failed_attach_leaves_nothing_behind(name, architecture, monkeypatch):
 def test_parameters_are_at_least_float32_and_cast_on_use(name):
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         model, method = tiny("llama", dtype=dtype), METHODS[name]()
-        if dtype == torch.float16 and name in (*IDENTITY, "compose"):  # they would train to NaN
+        if dtype == torch.float16 and name in (*OWN, "compose"):  # they would train to NaN
             with pytest.raises(ValueError, match="float16.*load_base.*dtype=torch.float32"):
                 method.attach(model)
             continue
         with method.attach(model):
             kinds = {p.dtype for p in method.parameters()}
-            if name in IDENTITY:  # in the place of the base's weights: of their type
+            if name in OWN[:3]:  # in the place of the base's weights: of their type
                 assert kinds == {dtype}
-            elif name != "compose":
+            elif name not in (*OWN, "compose"):
                 assert kinds == {torch.promote_types(dtype, torch.float32)}
             assert model(tokens()).logits.dtype == dtype
 
@@ -344,7 +370,7 @@ def test_gradient_checkpointing(name, architecture):
             method.zero_grad()
             if checkpointing:
                 model.gradient_checkpointing_enable()
-            if checkpointing and ("prefix" in name or name == "compose"):
+            if checkpointing and ("prefix" in name or name in ("compose", "mam", "unipelt")):
                 with pytest.raises(RuntimeError, match="gradient_checkpointing_disable"):
                     nll(model, ids)
                 continue
@@ -399,22 +425,35 @@ def test_one_root_method_a_model(name):
     PromptTuning(2).attach(model).detach()
 
 
+@every_architecture
 @every_method
-def test_merge_and_unmerge(name):
-    model, ids = tiny("gpt2"), tokens()
-    logits = model(ids).logits
-    with METHODS[name]().attach(model) as method:
-        if name not in IDENTITY:
-            for verb in (method.merge, method.unmerge):
-                with pytest.raises(RuntimeError, match="cannot be merged"):
-                    verb()
-            return
-        fill_virtual(method)
-        adapted = model(ids).logits
+def test_merge_and_unmerge(name, architecture):
+    model, ids = tiny(architecture, tie_word_embeddings=False), tokens()
+    method, before = METHODS[name](), picture(model)
+    with pytest.raises(RuntimeError, match="not attached"):
         method.merge()
-        assert torch.equal(model(ids).logits, adapted)
+    with method.attach(model):
+        fill_virtual(method)
+        adapted, attached = model(ids).logits, picture(model)
+        if name not in MERGEABLE:
+            with pytest.raises(RuntimeError, match="cannot be merged"):
+                method.merge()
+            with pytest.raises(RuntimeError, match="nothing to undo"):
+                method.unmerge()
+            assert same(attached, picture(model))
+            return
+        method.merge()
+        assert method.merged and (model(ids).logits - adapted).abs().max() < 1e-10
+        copied = copy.deepcopy(method)
+        with pytest.raises(RuntimeError, match="merged already"):
+            method.merge()
         method.unmerge()
-    assert torch.equal(model(ids).logits, logits)
+        assert same(attached, picture(model)) and torch.equal(model(ids).logits, adapted)
+        method.merge()
+    assert same(before, picture(model)) and not method.merged  # detaching unmerges
+    for again in (method, copied):
+        with again.attach(model):
+            assert torch.equal(model(ids).logits, adapted)
 
 
 @every_method
@@ -431,7 +470,7 @@ def test_ddp_trains_an_adapted_model(tmp_path):
     dist = torch.distributed
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
-        for name in ("full", "prompt", "prefix", "compose"):
+        for name in ("full", "prompt", "prefix", "compose", "lora", "ia3", "parallel"):
             model, ids = tiny("llama"), tokens()
             alone = METHODS[name]().attach(model)
             nll(model, ids).backward()
@@ -474,10 +513,10 @@ def test_a_copy_of_an_attached_method_is_detached(name):
 
 @every_method
 def test_a_copy_of_the_model_carries_no_method(name):
-    """With virtual tokens it is refused: the copy's hooks would act with the original's method."""
+    """Where there are hooks it is refused: the copy's would act with the original's method."""
     model, ids = tiny("llama"), tokens()
     with METHODS[name]().attach(model) as method:
-        if name not in IDENTITY:
+        if name not in OWN[:3]:
             with pytest.raises(RuntimeError, match="detach.*before copying the model"):
                 copy.deepcopy(model)
             return

@@ -1,8 +1,8 @@
-"""The Method contract, and the ways of acting on a model, each with its undo."""
+"""The Method contract: build, attach, detach, merge, save and load."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import torch
@@ -10,101 +10,9 @@ from torch import nn
 
 from ..anatomy import Anatomy, count
 from . import storage
-from .virtual import VirtualTokens, shut
+from .edits import Edits
 
 _ROOT = "_peft_lab_root"  # where a decoder body keeps the method attached to it, and so alive
-
-
-class Edits(ExitStack):
-    """Changes to one model. Each is made together with its undo; closing the stack undoes all."""
-
-    def __init__(self, anatomy: Anatomy):
-        super().__init__()
-        self.anatomy = anatomy
-        self._virtual: VirtualTokens | None = None
-        self._swapped: set[int] = set()
-
-    @property
-    def virtual(self) -> VirtualTokens:
-        """The one hook pair, installed when the first virtual tokens come."""
-        if self._virtual is None:
-            self._virtual = VirtualTokens(self.anatomy)
-            for handle in self._virtual.install():
-                self.callback(handle.remove)
-        return self._virtual
-
-    @property
-    def virtual_length(self) -> int:
-        """n, virtual tokens of all members; 0 without any."""
-        return self._virtual.length if self._virtual else 0
-
-    def prepend(self, fn: Callable, length: int) -> None:
-        """Put `length` vectors before the embeddings of the tokens.
-
-        Args:
-            fn: number of rows B -> embeddings (B, n, d).
-            length: n.
-        """
-        self._check_length(length)
-        self.virtual.prompts.append(fn)
-        self.virtual.prompt_length += length
-
-    def prefix(self, fn: Callable, length: int, layers: Iterable[int]) -> None:
-        """Let layers attend to `length` more keys and values.
-
-        Args:
-            fn: number of rows B -> {layer: (k, v)}, each (B, H_kv, n, head_dim), keys as they
-                are after rotation.
-            length: n.
-            layers: those in what `fn` gives. The others do not see these tokens.
-        """
-        layers = set(layers)
-        if not layers:
-            return  # tokens that no layer sees do not exist
-        self._check_length(length)
-        start = self.virtual.prefix_length
-        self.virtual.prefixes.append(fn)
-        self.virtual.prefix_length += length
-        for layer in set(range(self.anatomy.layers)) - layers:
-            hook = shut(slice(start, start + length), layer)
-            attention = self.anatomy.attention(layer)
-            self.callback(attention.register_forward_pre_hook(hook, with_kwargs=True).remove)
-
-    def swap(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        """Put `parameter` in the place of `module.name`, and wherever else that tensor is used
-        (an embedding tied to the head). A change of pointers: the base's tensor stays as it is.
-
-        Raises:
-            ValueError: another member has already put a parameter of its own there, or the
-                shapes differ.
-        """
-        old = module._parameters[name]
-        if id(old) in self._swapped:
-            raise ValueError(
-                f"members: two of them train {name!r} of the same {type(module).__name__}; "
-                "each tensor of the base can be trained by one member only."
-            )
-        told, given = (f"{tuple(p.shape)} in {p.dtype}" for p in (old, parameter))
-        if told != given:
-            raise ValueError(
-                f"the method does not fit this model: {type(module).__name__}.{name} is {told} "
-                f"there and {given} in the method."
-            )
-        parameter.data = parameter.data.to(old.device)
-        self._swapped.add(id(parameter))
-        for place in self.anatomy.model.modules():
-            for key, found in place._parameters.items():
-                if found is old:
-                    place._parameters[key] = parameter
-                    self.callback(place._parameters.__setitem__, key, old)
-
-    def _check_length(self, length: int) -> None:
-        context = self.anatomy.context
-        if context is not None and self.virtual_length + length >= context:
-            raise ValueError(
-                f"length: {self.virtual_length + length} virtual tokens leave no room for any "
-                f"token, for the model's context is {context}; take fewer."
-            )
 
 
 class Method(nn.Module):
@@ -131,9 +39,10 @@ class Method(nn.Module):
         self._base: str | None = None  # fingerprint of the base it was built on
         self._built = False
         self._saved: tuple[dict, int] | None = None  # tensors and count of a file, until attached
+        self._merged: Edits | None = None  # the undo of `merge`
 
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_edits": None}  # a copy is detached: the undo is the original's
+    def __getstate__(self) -> dict:  # a copy is detached: the undo is the original's
+        return {**self.__dict__, "_edits": None, "_merged": None}
 
     # what a method file says
 
@@ -285,16 +194,49 @@ class Method(nn.Module):
             raise ValueError(f"method: {type(self).__name__} is not attached to this model.")
         return self._edits.virtual_length
 
+    @property
+    def merged(self) -> bool:
+        return self._merged is not None
+
     def merge(self) -> None:
-        """Put the change into the model's own weights, where the mathematics allows it."""
+        """Put the change into the model's own weights, where the mathematics allows it: a swap of
+        pointers, as W + change - change is not W bit by bit. While merged, the method trains
+        nothing.
+
+        Raises:
+            RuntimeError: it is not attached, or merged already, or cannot be merged.
+            ValueError: it would change a tensor that is used in two places.
+        """
+        if not self.attached:
+            raise RuntimeError(f"{type(self).__name__} is not attached: attach(model) first.")
+        if self.merged:
+            raise RuntimeError(f"{type(self).__name__} is merged already: unmerge() it first.")
+        anatomy = self._edits.anatomy
+        merged = Edits(anatomy)
+        try:
+            self._merge(anatomy, merged)
+        except BaseException:
+            merged.close()
+            raise
+        self._merged = merged
+        self._edits.callback(self._unmerge)
+
+    def unmerge(self) -> None:
+        """Take the change out of the weights again, bit by bit."""
+        if not self.merged:
+            raise RuntimeError(f"{type(self).__name__} is not merged, so there is nothing to undo.")
+        self._unmerge()
+
+    def _unmerge(self) -> None:
+        if self._merged is not None:
+            merged, self._merged = self._merged, None
+            merged.close()
+
+    def _merge(self, anatomy: Anatomy, edits: Edits) -> None:
         raise RuntimeError(
             f"{type(self).__name__} cannot be merged: virtual tokens are inputs, and no weight of "
             "the model could hold them. Keep it attached, or save() it."
         )
-
-    def unmerge(self) -> None:
-        """Take the change out of the weights again, bit by bit."""
-        raise RuntimeError(f"{type(self).__name__} cannot be merged, so there is nothing to undo.")
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write method.safetensors and method.json into `folder`."""

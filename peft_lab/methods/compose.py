@@ -54,6 +54,10 @@ class Compose(Method):
         for member in self.members:
             member.edit(anatomy, edits)
 
+    def _merge(self, anatomy: Anatomy, edits: Edits) -> None:
+        for member in self.members:
+            member._merge(anatomy, edits)
+
     def num_parameters(self) -> int:
         return sum(member.num_parameters() for member in self.members)
 

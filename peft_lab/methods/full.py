@@ -52,11 +52,8 @@ class FullFineTuning(Method):
     def settings(self) -> dict:
         return {}
 
-    def merge(self) -> None:
+    def _merge(self, anatomy: Anatomy, edits: Edits) -> None:
         """Nothing to do: the trained weights are the model's weights while it is attached."""
-
-    def unmerge(self) -> None:
-        """Nothing to do: `detach` swaps the base's weights back."""
 
 
 class LayerFreezing(FullFineTuning):
