@@ -10,13 +10,15 @@ import copy
 
 import pytest
 import torch
-from tiny import ARCHITECTURES, HEADS, D, L, fill, nll, tiny, tokens
+from tiny import ARCHITECTURES, HEADS, D, L, config, fill, nll, tiny, tokens
 
-from peft_lab.anatomy import Anatomy
+from peft_lab.anatomy import FAMILIES, Anatomy
 from peft_lab.methods import (
+    IA3,
     BitFit,
     FullFineTuning,
     LayerFreezing,
+    LoRA,
     PrefixTuning,
     PromptTuning,
     PTuning,
@@ -41,52 +43,133 @@ def _encoder(method, theirs):
     return pairs + list(zip(method.mlp.parameters(), head.parameters(), strict=True))
 
 
+def _soft(correspond):
+    """Of the soft prompts that a peft model holds."""
+    return lambda ours, theirs: correspond(ours, theirs.prompt_encoder["default"])
+
+
+def _fused(architecture: str) -> tuple[str, ...]:
+    return ("qkv",) if FAMILIES[config(architecture).model_type].fused else ()
+
+
+def _modules(architecture: str, roles) -> list[str]:
+    """What peft calls the linear layers of these roles: the ends of their names."""
+    paths = FAMILIES[config(architecture).model_type].linears
+    fused = _fused(architecture) if set(roles) & set("qkv") else ()
+    return [paths[role] for role in (*fused, *roles) if role in paths]
+
+
+def _places(ours, theirs):
+    """Each linear layer that we change: its name and peft's wrapper of it."""
+    anatomy = ours._edits.anatomy
+    names = {id(module): name for name, module in anatomy.model.named_modules()}
+    for layer in range(anatomy.layers):
+        for role in [*anatomy.family.linears, *"qkv"]:
+            if role in anatomy.family.linears or anatomy.family.fused:
+                linear = anatomy.linear(layer, role)[0]
+                yield layer, role, theirs.base_model.model.get_submodule(names[id(linear)])
+
+
+def _linears(ours, theirs):
+    pairs = []
+    for layer, role, wrapper in _places(ours, theirs):
+        name = f"{layer}/{role}"
+        if name in ours.A:
+            pairs.append((ours.A[name], wrapper.lora_A["default"].weight))
+            pairs.append((ours.B[name], wrapper.lora_B["default"].weight))
+        if name in ours.lengths:
+            pairs.append((ours.lengths[name], wrapper.lora_magnitude_vector["default"].weight))
+    return pairs
+
+
+def _scales(ours, theirs):
+    scales = {"k": ours.keys, "v": ours.values, "down": ours.inner}
+    return [
+        (scales[role][str(layer)], wrapper.ia3_l["default"])
+        for layer, role, wrapper in _places(ours, theirs)
+        if role in scales
+    ]
+
+
 RUNGS = {
     "prompt": (
-        lambda: PromptTuning(N),
-        lambda: peft.PromptTuningConfig(**_TASK),
-        lambda ours, theirs: [(ours.embeddings, theirs.embedding.weight)],
+        lambda a: PromptTuning(N),
+        lambda a: peft.PromptTuningConfig(**_TASK),
+        _soft(lambda ours, theirs: [(ours.embeddings, theirs.embedding.weight)]),
     ),
     "prefix": (
-        lambda: PrefixTuning(N),
-        lambda: peft.PrefixTuningConfig(**_TASK),
-        lambda ours, theirs: [(ours.prefix, theirs.embedding.weight)],
+        lambda a: PrefixTuning(N),
+        lambda a: peft.PrefixTuningConfig(**_TASK),
+        _soft(lambda ours, theirs: [(ours.prefix, theirs.embedding.weight)]),
     ),
     "prefix_mlp": (
-        lambda: PrefixTuning(N, mlp=HIDDEN),
-        lambda: peft.PrefixTuningConfig(
+        lambda a: PrefixTuning(N, mlp=HIDDEN),
+        lambda a: peft.PrefixTuningConfig(
             **_TASK, prefix_projection=True, encoder_hidden_size=HIDDEN
         ),
-        lambda ours, theirs: [
-            (ours.embeddings, theirs.embedding.weight),
-            *zip(ours.mlp.parameters(), theirs.transform.parameters(), strict=True),
-        ],
+        _soft(
+            lambda ours, theirs: [
+                (ours.embeddings, theirs.embedding.weight),
+                *zip(ours.mlp.parameters(), theirs.transform.parameters(), strict=True),
+            ]
+        ),
     ),
     "p_tuning_mlp": (
-        lambda: PTuning(N, HIDDEN),
-        lambda: peft.PromptEncoderConfig(
+        lambda a: PTuning(N, HIDDEN),
+        lambda a: peft.PromptEncoderConfig(
             **_TASK, encoder_reparameterization_type="MLP", encoder_hidden_size=HIDDEN
         ),
-        _encoder,
+        _soft(_encoder),
     ),
     "p_tuning_lstm": (
-        lambda: PTuning(N, HIDDEN, encoder="lstm"),
-        lambda: peft.PromptEncoderConfig(
+        lambda a: PTuning(N, HIDDEN, encoder="lstm"),
+        lambda a: peft.PromptEncoderConfig(
             **_TASK,
             encoder_reparameterization_type="LSTM",
             encoder_hidden_size=HIDDEN,
             encoder_num_layers=2,
             encoder_dropout=0.0,
         ),
-        _encoder,
+        _soft(_encoder),
+    ),
+    "lora": (  # queries and values; of a fused layer one pair for all three, as in peft
+        lambda a: LoRA(3, alpha=7, targets=_fused(a) or ("q", "v")),
+        lambda a: peft.LoraConfig(r=3, lora_alpha=7, target_modules=_modules(a, "qv")),
+        _linears,
+    ),
+    "lora_all": (
+        lambda a: LoRA(2, alpha=5, targets="all", layers=(0, 2), rank_stabilised=True),
+        lambda a: peft.LoraConfig(
+            r=2,
+            lora_alpha=5,
+            use_rslora=True,
+            target_modules=_modules(a, ["q", "k", "v", "o", "gate", "up", "down"]),
+            layers_to_transform=[0, 2],
+        ),
+        _linears,
+    ),
+    "dora": (
+        lambda a: LoRA(2, alpha=6, targets=(*(_fused(a) or ("q", "v")), "down"), dora=True),
+        lambda a: peft.LoraConfig(
+            r=2, lora_alpha=6, use_dora=True, target_modules=_modules(a, ["q", "v", "down"])
+        ),
+        _linears,
+    ),
+    "ia3": (
+        lambda a: IA3(),
+        lambda a: peft.IA3Config(
+            target_modules=_modules(a, ["k", "v", "down"]),
+            feedforward_modules=_modules(a, ["down"]),
+        ),
+        _scales,
     ),
 }
 
 
-def reference(model, method, make_config, correspond):
+def reference(model, method, settings, correspond):
     """A peft model on a copy of the base, with the numbers of our method; pairs of parameters."""
-    theirs = peft.get_peft_model(copy.deepcopy(model), make_config()).double().eval()
-    pairs = correspond(method, theirs.prompt_encoder["default"])
+    theirs = peft.get_peft_model(copy.deepcopy(model), settings).double().eval()
+    pairs = correspond(method, theirs)
     with torch.no_grad():
         for ours, other in pairs:
             other.copy_(ours.reshape(other.shape))
@@ -102,9 +185,10 @@ def climb(rung: str, architecture: str) -> None:
     """One rung: logits, gradients, weights after a step, counts, greedy generation."""
     make, make_config, correspond = RUNGS[rung]
     model, ids = tiny(architecture), tokens(3, 7)
-    with make().attach(model) as method:
+    with make(architecture).attach(model) as method:
         fill(method)
-        theirs, pairs = reference(tiny(architecture), method, make_config, correspond)
+        settings = make_config(architecture)
+        theirs, pairs = reference(tiny(architecture), method, settings, correspond)
 
         mask = torch.ones_like(ids)
         logits = theirs(ids, attention_mask=mask).logits[:, -7:]
@@ -131,6 +215,8 @@ def climb(rung: str, architecture: str) -> None:
 @every_architecture
 @pytest.mark.parametrize("rung", RUNGS)
 def test_equal_to_peft(rung, architecture):
+    if rung == "ia3" and _fused(architecture):
+        pytest.skip("on a fused layer peft scales the queries too: see the test of that")
     climb(rung, architecture)
 
 
@@ -225,8 +311,50 @@ def one_direction(monkeypatch):
     monkeypatch.setattr(torch.nn.LSTM, "forward", wrong)
 
 
-ALL, PREFIXES = tuple(RUNGS), ("prefix", "prefix_mlp")
+def no_alpha_over_rank(monkeypatch):
+    """As the LoRA of a well-known book once did."""
+    monkeypatch.setattr(LoRA, "scaling", 1.0)
+
+
+def not_stabilised(monkeypatch):
+    monkeypatch.setattr(LoRA, "scaling", property(lambda self: self.alpha / self.rank))
+
+
+def lengths_forgotten(monkeypatch):
+    """DoRA without its lengths."""
+    monkeypatch.setattr(LoRA, "_growth", lambda self, anatomy, layer, role: torch.ones(1).double())
+
+
+def through_the_lengths(monkeypatch):
+    """The gradient flows through the lengths of W + s B A."""
+
+    def wrong(self, anatomy, layer, role):
+        whole = self._weight(anatomy, layer, role) + self.change(layer, role)
+        return self.lengths[f"{layer}/{role}"] / whole.norm(dim=1)
+
+    monkeypatch.setattr(LoRA, "_growth", wrong)
+
+
+def keys_for_values(monkeypatch):
+    """The scales of keys and values change places."""
+    right = IA3.edit
+
+    def wrong(self, anatomy, edits):
+        self.keys, self.values = self.values, self.keys
+        right(self, anatomy, edits)
+        self.keys, self.values = self.values, self.keys
+
+    monkeypatch.setattr(IA3, "edit", wrong)
+
+
+ALL = tuple(rung for rung in RUNGS if "prompt" in rung or "prefix" in rung or "tuning" in rung)
+PREFIXES = ("prefix", "prefix_mlp")
 MUTANTS = {  # mutant -> the rungs that must fail, and at what
+    no_alpha_over_rank: (("lora", "lora_all", "dora"), "logits"),
+    not_stabilised: (("lora_all",), "logits"),
+    lengths_forgotten: (("dora",), "logits"),
+    through_the_lengths: (("dora",), "gradient"),
+    keys_for_values: (("ia3",), "logits"),
     positions_from_0: (ALL, "logits"),
     mask_not_extended: (ALL, "logits"),
     forgotten_when_decoding: (ALL, "generation"),
@@ -239,9 +367,15 @@ MUTANTS = {  # mutant -> the rungs that must fail, and at what
 }
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
 @pytest.mark.parametrize(
-    ("mutant", "rung"), [(mutant, rung) for mutant, (rungs, _) in MUTANTS.items() for rung in rungs]
+    ("mutant", "rung", "architecture"),
+    [
+        (mutant, rung, architecture)
+        for mutant, (rungs, _) in MUTANTS.items()
+        for rung in rungs
+        for architecture in ("gpt2", "llama")
+        if (rung, architecture) != ("ia3", "gpt2")
+    ],
 )
 def test_a_mutant_falls_off(mutant, rung, architecture, monkeypatch):
     """Where the reference shares the mistaken module (Tanh, LSTM), only our call is mistaken."""
@@ -370,9 +504,8 @@ def test_a_mutant_of_own_weights_falls_off(rung, mutant, at, monkeypatch):
 
 
 def both_sides(rung: str, architecture: str, method):
-    make, make_config, correspond = RUNGS[rung]
-    base = tiny(architecture)
-    return reference(base, method, make_config, correspond)[0]
+    _, make_config, correspond = RUNGS[rung]
+    return reference(tiny(architecture), method, make_config(architecture), correspond)[0]
 
 
 @every_architecture
@@ -382,7 +515,7 @@ def test_ours_returns_t_logits_and_scores_t_minus_1_targets(architecture):
     ids = tokens(2, 7)
     for rung in ("prompt", "prefix"):
         model = tiny(architecture)
-        with RUNGS[rung][0]().attach(model) as method:
+        with RUNGS[rung][0](architecture).attach(model) as method:
             theirs = both_sides(rung, architecture, method)
             mask = torch.ones_like(ids)
             ours, other = model(ids, labels=ids), theirs(ids, attention_mask=mask, labels=ids)
