@@ -210,29 +210,26 @@ def find_linears(
         raise ValueError(f"layers: {chosen} are not all among the layers {[*depth]}.")
     if targets == "all":
         return [(layer, role) for layer in chosen for role in paths]
-    found: dict[tuple[int | None, str], None] = {}  # in order, each once
+    roles = [*dict.fromkeys([*paths, *("qkv" if size.family.fused else "")])]
+    places = [(layer, role) for layer in chosen for role in roles] + [(None, "head")]
+    found = set()
     for target in [targets] if isinstance(targets, str) else targets:
-        before = len(found)
-        if target in HEADS:
-            found[None, "head"] = None
-        for layer in chosen:
-            for role in {*paths, *("qkv" if size.family.fused else "")}:
-                name = f"{size.family.blocks}.{layer}.{paths.get(role, role)}"
-                if target == role or _ends(name, target) or _ends(target, name):
-                    found[layer, role] = None
-        if len(found) == before:
-            names = sorted({*paths, *("qkv" if size.family.fused else "")})
+        named = {place for place in places if _names(target, *place, size.family)}
+        if not named:
             raise ValueError(
-                f"targets: there is no linear layer {target!r} here, or it is named twice; "
-                f'there are {", ".join(names)}, head, "all", and names of modules such as '
-                f"{paths['down']!r}."
+                f"targets: there is no linear layer {target!r} here; there are {', '.join(roles)}, "
+                f'head, "all", and names of modules such as {paths["down"]!r}.'
             )
-    order = [*paths, "q", "k", "v", "head"]
-    return sorted(found, key=lambda s: (size.layers if s[0] is None else s[0], order.index(s[1])))
+        found |= named
+    return [place for place in places if place in found]
 
 
-def _ends(name: str, end: str) -> bool:
-    return f".{name}".endswith(f".{end}")
+def _names(target: str, layer: int | None, role: str, family: Family) -> bool:
+    """Whether `target` is this place's role, the end of its module's name, or all of it."""
+    if role == "head":
+        return target in HEADS
+    name = f".{family.blocks}.{layer}.{family.linears.get(role, role)}"
+    return target == role or name.endswith(f".{target}") or f".{target}".endswith(name)
 
 
 def block_parameters(config) -> tuple[int, int]:

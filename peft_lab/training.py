@@ -6,7 +6,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -63,6 +63,7 @@ def fit(
     progress: bool | None = None,
     live_curve: bool | None = None,
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | None = None,
+    rate_factors: Mapping[str, float] | None = None,
 ) -> History:
     """Train the parameters of `module` so that `model` finds the task's targets likelier.
 
@@ -87,6 +88,8 @@ def fit(
         checkpoint_every: steps between two writings of it; the last step writes it too.
         progress, live_curve: None shows them where somebody looks; see `Progress`.
         optimizer: makes another one than AdamW from the parameters, with its own learning rate.
+        rate_factors: learning rates of some parameters as multiples of `learning_rate`, by a part
+            of their names: {"B": 16} is LoRA+ (Hayou et al. 2024).
 
     Returns:
         The history. The weights are in `module`.
@@ -114,7 +117,10 @@ def fit(
             "module has no parameter to train: attach the method first, or set requires_grad."
         )
     if optimizer is None:
-        stepper = torch.optim.AdamW(weights.values(), learning_rate, weight_decay=weight_decay)
+        groups = _groups(weights, learning_rate, rate_factors or {})
+        stepper = torch.optim.AdamW(groups, learning_rate, weight_decay=weight_decay)
+    elif rate_factors:
+        raise ValueError("rate_factors goes with AdamW: the optimizer given has its own rates.")
     else:
         stepper = optimizer(weights.values())
     device = next(model.parameters()).device
@@ -186,6 +192,24 @@ def fit(
                     run.save(path)
                 bar.update(history)
         return history
+
+
+def _groups(weights: dict[str, nn.Parameter], rate: float, factors: Mapping[str, float]) -> list:
+    """The parameters in groups of one learning rate each."""
+    parts = {name: name.split(".") for name in weights}
+    for key, factor in factors.items():
+        if not any(key in found for found in parts.values()):
+            raise ValueError(
+                f"rate_factors: no parameter has {key!r} in its name; there are "
+                f"{', '.join(sorted({part for found in parts.values() for part in found}))}."
+            )
+        if not (_is_number(factor) and factor > 0):
+            raise ValueError(f"rate_factors: {key!r} needs a number above 0, not {factor!r}.")
+    groups: dict[float, list] = {}
+    for name, parameter in weights.items():
+        factor = math.prod(value for key, value in factors.items() if key in parts[name])
+        groups.setdefault(factor, []).append(parameter)
+    return [{"params": group, "lr": rate * factor} for factor, group in groups.items()]
 
 
 def _gradients(model: nn.Module, group: list[dict]) -> float:

@@ -14,10 +14,12 @@ from peft_lab.accounting import count, memory
 from peft_lab.anatomy import Anatomy
 from peft_lab.evaluation import accuracy, classify, evaluate, forgetting, scored_nll, slot_recall
 from peft_lab.methods import (
+    Adapter,
     BitFit,
     Compose,
     FullFineTuning,
     LayerFreezing,
+    LoRA,
     Method,
     PrefixTuning,
     PromptTuning,
@@ -283,6 +285,13 @@ CASES = {
     "module without effect": (
         lambda f: fit(tiny("llama").requires_grad_(False), toy_examples(4), nn.Linear(2, 2)),
         ValueError, "module changes nothing", "attach"),
+    "rate of a parameter that is not there": (
+        fitting(rate_factors={"B": 16}), ValueError, "rate_factors", "'B'", "norm"),
+    "rate factor of 0": (
+        fitting(rate_factors={"norm": 0}), ValueError, "rate_factors", "'norm'", "above 0", "0"),
+    "rate factors for another optimizer": (
+        fitting(rate_factors={"norm": 2}, optimizer=torch.optim.SGD),
+        ValueError, "rate_factors", "AdamW"),
     "NaN loss": (nan_loss, FloatingPointError, "step 1", "nan", "learning rate 0.5", "a tenth"),
     "truncated checkpoint": (truncated_checkpoint, ValueError, "run", "truncated", "delete it"),
     "checkpoint of another run": (
@@ -330,6 +339,30 @@ CASES = {
     "BitFit without biases": (
         lambda f: BitFit().attach(tiny("llama", attention_bias=False, mlp_bias=False)),
         ValueError, "no biases", "LayerFreezing"),
+    "rank of 0": (lambda f: LoRA(0), ValueError, "rank", "from 1 on", "0"),
+    "rank above the width": (
+        lambda f: LoRA(33).attach(tiny("gpt2")), ValueError, "rank", "33", "32 at most"),
+    "target that is not there": (
+        lambda f: LoRA(2, targets=("q", "gate")).attach(tiny("gpt2")),
+        ValueError, "targets", "'gate'", "down", "head"),
+    "alpha of 0": (lambda f: LoRA(2, alpha=0), ValueError, "alpha", "above 0"),
+    "dropout of everything": (lambda f: LoRA(2, dropout=1), ValueError, "dropout", "below 1"),
+    "DoRA behind a gate": (
+        lambda f: LoRA(2, dora=True, gated=True), ValueError, "dora", "gated", "one of them"),
+    "gate of another width": (
+        lambda f: LoRA(2, targets="down", gated=True).attach(tiny("gpt2")),
+        ValueError, "targets", "gated", "'down'"),
+    "merging into a tied weight": (
+        lambda f: LoRA(2, targets="head").attach(tiny("gpt2")).merge(),
+        ValueError, "two places", "tie_word_embeddings=False"),
+    "adapter of no width": (lambda f: Adapter(0), ValueError, "width", "from 1 on", "0"),
+    "unknown adapter": (
+        lambda f: Adapter(4, "serial"), ValueError, "kind", "houlsby", "'serial'"),
+    "unknown activation": (
+        lambda f: Adapter(4, activation="tanh"), ValueError, "activation", "gelu", "'tanh'"),
+    "adapter scaled by 0": (lambda f: Adapter(4, scale=0), ValueError, "scale", "above 0"),
+    "adapter in a layer that is not there": (
+        lambda f: Adapter(4, layers=[3]).attach(tiny("gpt2")), ValueError, "layers", "[3]", "2]"),
     "composition of nothing": (lambda f: Compose([]), ValueError, "members", "at least one"),
     "two members for one tensor": (
         lambda f: Compose([FullFineTuning(), BitFit()]).attach(tiny("gpt2")),

@@ -79,6 +79,7 @@ class UniPELT(Compose):
         if any(gate.seen is None for gates in seen.values() for gate in gates):
             raise RuntimeError("no gate has been seen at work yet: run the model once.")
         opened = {name: torch.stack([gate.seen for gate in g]) for name, g in seen.items()}
+        opened["adapter"] = opened["adapter"].view_as(opened["lora"])  # OPT makes one row of all
         return {"prefix": prefix.opening().detach(), **opened}
 
     def settings(self) -> dict:
