@@ -357,7 +357,7 @@ CASES = {
         ValueError, "two places", "tie_word_embeddings=False"),
     "adapter of no width": (lambda f: Adapter(0), ValueError, "width", "from 1 on", "0"),
     "unknown adapter": (
-        lambda f: Adapter(4, "serial"), ValueError, "kind", "houlsby", "'serial'"),
+        lambda f: Adapter(4, "serial"), ValueError, "placement", "houlsby", "'serial'"),
     "unknown activation": (
         lambda f: Adapter(4, activation="tanh"), ValueError, "activation", "gelu", "'tanh'"),
     "adapter scaled by 0": (lambda f: Adapter(4, scale=0), ValueError, "scale", "above 0"),

@@ -50,6 +50,17 @@ def prefix(name: str, learning_rates, tags: dict | None = None, **options) -> di
     return arm(name, "PrefixTuning", learning_rates, tags, **{"length": 20, **options})
 
 
+def lora(name: str, learning_rates, tags: dict | None = None, **options) -> dict:
+    return arm(name, "LoRA", learning_rates, tags, **options)
+
+
+def together(name: str, learning_rates, *arms: dict, factors: dict | None = None) -> dict:
+    """The methods of several arms at once, members at `factors` times the learning rate."""
+    options = {"rate_factors": factors} if factors else {}
+    members = [member["method"] for member in arms]
+    return arm(name, "Compose", learning_rates, members=members, **options)
+
+
 def layers(name: str, first: int, count: int, place: str) -> dict:
     tags = {"place": place, "count": count}
     return arm(name, "LayerFreezing", rates(3e-4), tags, first=first, count=count)
@@ -67,6 +78,8 @@ middle = [  # an odd number of blocks has no middle among four; of one, it is th
 ]
 PROMPT_RATES = rates(3e-3)
 PREFIX_RATES = around("summary", "prefix (text)")
+ADAPTER_RATES, LORA_RATES, IA3_RATES = rates(3e-4), rates(1e-3), rates(1e-2)
+ATTENTION, FEED_FORWARD = ["q", "k", "v", "o"], ["gate", "up", "down"]
 INITS = {"normal": "N(0, 1), as in peft", "random": "at the embeddings' scale"}
 
 
@@ -91,6 +104,63 @@ EXPERIMENTS = {
             *top[:2],
             arm("BitFit", "BitFit", rates(1e-3)),
             arm("P-tuning", "PTuning", rates(1e-4), length=20, hidden=128),
+        ],
+    },
+    "adapters": {  # 05: where to cut in, how wide
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "arms": [
+            # the first three have about the same number of parameters
+            arm("Houlsby 8", "Adapter", ADAPTER_RATES, placement="houlsby", width=8),
+            arm("Pfeiffer 16", "Adapter", ADAPTER_RATES, placement="pfeiffer", width=16),
+            arm("parallel 16", "Adapter", ADAPTER_RATES, placement="parallel", width=16),
+            arm("IA3", "IA3", IA3_RATES),
+            *(arm(f"parallel {width}", "Adapter", around("adapters", "parallel 16"),
+                  {"width": width}, placement="parallel", width=width) for width in (1, 4, 64)),
+        ],
+    },
+    "lora": {  # 06: rank, which modules, DoRA
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "arms": [
+            lora("LoRA 8", LORA_RATES, {"rank": 8}, rank=8),
+            lora("LoRA 8, all", LORA_RATES, rank=8, targets="all"),
+            # about the same number of parameters, in one half of the block or the other
+            lora("attention 8", LORA_RATES, rank=8, targets=ATTENTION),
+            lora("feed-forward 6", LORA_RATES, rank=6, targets=FEED_FORWARD),
+            lora("DoRA 8", LORA_RATES, rank=8, dora=True),
+            *(lora(f"LoRA {rank}", around("lora", "LoRA 8"), {"rank": rank}, rank=rank)
+              for rank in (1, 2, 4, 16, 32)),
+        ],
+    },
+    "alpha": {  # 06: alpha / rank is a learning rate in all but name
+        "plan": "grid",
+        "seeds": 3,
+        "arms": [
+            lora(f"alpha {alpha}", LORA_RATES, {"alpha": alpha}, rank=8, alpha=alpha)
+            for alpha in (2, 8, 32)
+        ],
+    },
+    "hybrids": {  # 07: two at once, at about the parameters of their parts
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "arms": [
+            arm("MAM", "MAMAdapter", ADAPTER_RATES, prefix_length=10, width=8),
+            arm("UniPELT", "UniPELT", ADAPTER_RATES, prefix_length=5, rank=4, width=4),
+            together(
+                "prompt + LoRA", LORA_RATES,
+                prompt("prompt", PROMPT_RATES, init="vocabulary"), lora("LoRA", LORA_RATES, rank=8),
+                factors={"embeddings": 30},  # a prompt's best rate is some 30 times LoRA's
+            ),
+            together(
+                "prompt + full", rates(1e-4),
+                prompt("prompt", PROMPT_RATES, init="vocabulary"),
+                arm("full", "FullFineTuning", rates(1e-4)), factors={"embeddings": 300},
+            ),
+            together("LoRA + top 1", rates(3e-4), lora("LoRA", LORA_RATES, rank=8), top[0]),
         ],
     },
     "layers": {  # 02: which blocks are trained

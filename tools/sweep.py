@@ -86,9 +86,11 @@ def make_method(spec: dict, config: dict, starts: Path):
     import peft_lab
 
     model, tokenizer, _, _ = materials(config["base"], config["task"])
-    options = {name: value for name, value in spec.items() if name != "kind"}
+    options = {k: v for k, v in spec.items() if k not in ("kind", "rate_factors")}
     if spec["kind"] == "Base":
         return None
+    if spec["kind"] == "Compose":
+        return peft_lab.Compose(make_method(s, config, starts) for s in spec["members"])
     kind = getattr(peft_lab, spec["kind"])
     init = options.get("init")
     if init == "normal":
@@ -131,21 +133,19 @@ def train_start(config: dict, starts: Path):
 
 def train(model, task, method, config: dict) -> tuple[list, list[float]]:
     """Returns the training loss of each step and the milliseconds of each but the first."""
-    import torch
+    from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from peft_lab import fit
 
     ticks: list[float] = []
-
-    def optimizer(parameters):
-        stepper = torch.optim.AdamW(parameters, config["learning_rate"], weight_decay=0.0)
-        stepper.register_step_post_hook(lambda *_: ticks.append(time.perf_counter()))
-        return stepper
-
-    history = fit(
-        model, task, method, **fit_settings(config), evaluate_every=0, progress=False,
-        live_curve=False, optimizer=optimizer,
-    )  # fmt: skip
+    clock = register_optimizer_step_post_hook(lambda *_: ticks.append(time.perf_counter()))
+    try:
+        history = fit(
+            model, task, method, **fit_settings(config), evaluate_every=0, progress=False,
+            live_curve=False, rate_factors=config["method"].get("rate_factors"),
+        )  # fmt: skip
+    finally:
+        clock.remove()
     steps = [1000 * (b - a) for a, b in zip(ticks, ticks[1:], strict=False)]
     return history.train, steps
 
@@ -461,9 +461,9 @@ class Plan:
     def _random(self, arm: dict) -> bool:
         return arm["method"]["kind"] != "Base"
 
-    def config(self, arm: dict, rate: float | None, seed: int | None) -> dict:
+    def config(self, experiment: str, arm: dict, rate: float | None, seed: int | None) -> dict:
         method = dict(arm["method"])
-        settings = dict(self.settings)
+        settings = {**self.settings, **self.experiments[experiment].get("settings", {})}
         if arm["rates"] is grid.NO_TRAINING:
             settings["steps"] = 0
         if isinstance(method.get("init"), dict):
@@ -478,7 +478,7 @@ class Plan:
 
     def _lacking(self, experiment: str, arm: dict, pairs: list) -> list[Job]:
         items = self.experiments[experiment].get("items", False)
-        jobs = [Job(experiment, arm, self.config(arm, *pair), items) for pair in pairs]
+        jobs = [Job(experiment, arm, self.config(experiment, arm, *pair), items) for pair in pairs]
         return [j for j in jobs if self.store.get(experiment, j.config, arm, items) is None]
 
     def _runs(self, experiment: str, arm: dict, rates: list) -> list[dict]:
@@ -486,7 +486,7 @@ class Plan:
         plan = self.experiments[experiment]["plan"]
         seeds = self._seeds(experiment) if plan == "grid" else self._seeds(experiment)[:1]
         items = self.experiments[experiment].get("items", False)
-        configs = [self.config(arm, rate, seed) for rate in rates for seed in seeds]
+        configs = [self.config(experiment, arm, rate, seed) for rate in rates for seed in seeds]
         found = [self.store.get(experiment, config, arm, items) for config in configs]
         return [record for record in found if record is not None]
 

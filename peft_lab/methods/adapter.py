@@ -12,7 +12,7 @@ from .edits import Edits
 from .gate import Gate
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
-KINDS = {  # kind -> the parts of a block that get an adapter, and whether it runs beside them
+PLACEMENTS = {  # name -> the parts of a block that get an adapter, and whether it runs beside them
     "houlsby": (("attention", "feed_forward"), False),
     "pfeiffer": (("feed_forward",), False),
     "parallel": (("feed_forward",), True),
@@ -29,7 +29,7 @@ class Adapter(Method):
 
     Args:
         width: of the bottleneck.
-        kind: "houlsby": after attention and after feed-forward; "pfeiffer": after feed-forward only
+        placement: "houlsby": after attention and after feed-forward; "pfeiffer": after feed-forward only
             (Pfeiffer et al. 2021); "parallel": beside feed-forward.
         scale: s. He et al. use 4 beside feed-forward.
         activation: f, one of "relu", "gelu", "silu".
@@ -38,14 +38,14 @@ class Adapter(Method):
         seed: of `down`.
 
     Raises:
-        ValueError: width below 1, unknown kind or activation, scale not above 0, a layer that is
+        ValueError: width below 1, unknown placement or activation, scale not above 0, a layer that is
             not there (on attach).
     """
 
     def __init__(
         self,
         width: int = 16,
-        kind: str = "pfeiffer",
+        placement: str = "pfeiffer",
         scale: float = 1.0,
         activation: str = "relu",
         layers: Iterable[int] | None = None,
@@ -54,18 +54,21 @@ class Adapter(Method):
     ):
         super().__init__()
         self.width, self.seed = check_count("width", width), seed
-        for name, value, known in (("kind", kind, KINDS), ("activation", activation, ACTIVATIONS)):
+        for name, value, known in (
+            ("placement", placement, PLACEMENTS),
+            ("activation", activation, ACTIVATIONS),
+        ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
         if not scale > 0:
             raise ValueError(f"scale must be above 0, not {scale!r}.")
-        self.kind, self.scale, self.activation = kind, float(scale), activation
+        self.placement, self.scale, self.activation = placement, float(scale), activation
         self.layers = None if layers is None else sorted(set(layers))
         self.gated = gated
 
     def _places(self, config) -> list[tuple[int, str]]:
         layers = [layer for layer, _ in find_linears(config, "down", self.layers)]
-        return [(layer, part) for layer in layers for part in KINDS[self.kind][0]]
+        return [(layer, part) for layer in layers for part in PLACEMENTS[self.placement][0]]
 
     def build(self, anatomy: Anatomy) -> None:
         d = anatomy.hidden_size
@@ -85,7 +88,7 @@ class Adapter(Method):
         for layer, part in self._places(anatomy.model.config):
             change = self._change(f"{layer}/{part}")
             first, last = anatomy.feed_forward(layer)
-            if KINDS[self.kind][1]:
+            if PLACEMENTS[self.placement][1]:
                 edits.around(first, last, lambda x, h, change=change: h + change(x).to(h.dtype))
                 continue
             if part == "attention":
@@ -114,6 +117,6 @@ class Adapter(Method):
 
     def settings(self) -> dict:
         return {
-            "width": self.width, "kind": self.kind, "scale": self.scale,
+            "width": self.width, "placement": self.placement, "scale": self.scale,
             "activation": self.activation, "layers": self.layers, "gated": self.gated,
         }  # fmt: skip
