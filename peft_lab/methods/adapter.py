@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions, find_linears
-from .base import Method, at_least_float32, check_count, seeded
+from .base import Method, at_least_float32, check_count, check_one_of, seeded
 from .edits import Edits
 from .gate import Gate
 
@@ -29,8 +29,8 @@ class Adapter(Method):
 
     Args:
         width: of the bottleneck.
-        placement: "houlsby": after attention and after feed-forward; "pfeiffer": after feed-forward only
-            (Pfeiffer et al. 2021); "parallel": beside feed-forward.
+        placement: "houlsby": after attention and after feed-forward; "pfeiffer": after
+            feed-forward only (Pfeiffer et al. 2021); "parallel": beside feed-forward.
         scale: s. He et al. use 4 beside feed-forward.
         activation: f, one of "relu", "gelu", "silu".
         layers: in which blocks; None: in all.
@@ -38,8 +38,8 @@ class Adapter(Method):
         seed: of `down`.
 
     Raises:
-        ValueError: width below 1, unknown placement or activation, scale not above 0, a layer that is
-            not there (on attach).
+        ValueError: width below 1, unknown placement or activation, scale not above 0, a layer that
+            is not there (on attach).
     """
 
     def __init__(
@@ -54,12 +54,8 @@ class Adapter(Method):
     ):
         super().__init__()
         self.width, self.seed = check_count("width", width), seed
-        for name, value, known in (
-            ("placement", placement, PLACEMENTS),
-            ("activation", activation, ACTIVATIONS),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
+        check_one_of("placement", placement, PLACEMENTS)
+        check_one_of("activation", activation, ACTIVATIONS)
         if not scale > 0:
             raise ValueError(f"scale must be above 0, not {scale!r}.")
         self.placement, self.scale, self.activation = placement, float(scale), activation

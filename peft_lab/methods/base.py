@@ -1,7 +1,7 @@
 """The Method contract: build, attach, detach, merge, save and load."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -352,6 +352,11 @@ def check_count(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
     return value
+
+
+def check_one_of(name: str, value, known: Iterable[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
 
 
 @contextmanager
