@@ -246,6 +246,88 @@ def test_04c_a_mask_over_the_prefix_too(capsys):
     assert CHECKS["04c"].last == "prefix masked"
 
 
+def _past(model, prompt):
+    return model(inputs_embeds=prompt[None], use_cache=True).past_key_values
+
+
+def _masked(hidden, fill=float("-inf"), power=0.5):
+    def share(q, k, k_prefix):
+        n, T = k_prefix.shape[1], k.shape[1]
+        scores = q @ torch.cat([k_prefix, k], dim=1).mT / q.shape[-1] ** power
+        scores[..., n:].masked_fill_(hidden(torch.ones(T, T)).bool(), fill)
+        return scores.softmax(-1)[..., :n].sum(-1)
+
+    return share
+
+
+@pytest.mark.parametrize(
+    ("kind", "slip", "text"),
+    [
+        ("own place", _masked(lambda ones: ones.triu(0)), "A token may look at itself"),
+        ("past masked", _masked(lambda ones: ones.tril()), "turn it round"),
+        ("past masked", _masked(lambda ones: ones.tril(-1)), "turn it round"),
+        ("masked with 0", _masked(lambda ones: ones.triu(1), 0), "exp(0) = 1"),
+        ("width, not root", _masked(lambda ones: ones.triu(1), power=1), "square root"),
+    ],
+)
+def test_04c_slips_of_the_mask_and_the_scale(kind, slip, text, capsys):
+    assert text in _diagnosed("04c", slip, capsys)
+    assert CHECKS["04c"].last == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "text"),
+    [("one off", lambda n: n + 1, "one off"), ("one off", lambda n: n - 1, "one off"),
+     ("other", lambda n: n + 7, "not one of the usual slips")],
+)  # fmt: skip
+def test_04b_what_is_wrong_is_not_called_the_same(kind, first, text, capsys):
+    """ "The same logits" was printed under whatever answer was wrong in an unknown way."""
+
+    def moved(model, prompt, input_ids):
+        at = first(len(prompt)) + torch.arange(input_ids.shape[1])[None]
+        past = _past(model, prompt)
+        return model(input_ids=input_ids, past_key_values=past, position_ids=at).logits
+
+    said = _diagnosed("04b", moved, capsys)
+    assert CHECKS["04b"].last == kind
+    assert text in said and "the same logits" not in said
+
+
+def test_04b_shapes_of_positions_and_a_whole_output(capsys):
+    """They were told to give the prompt a batch, which it had."""
+
+    def no_batch(model, prompt, input_ids):
+        at = torch.arange(len(prompt), input_ids.shape[1])[None]
+        past = _past(model, prompt)
+        return model(input_ids=input_ids, past_key_values=past, position_ids=at).logits
+
+    said = _diagnosed("04b", no_batch, capsys)
+    assert CHECKS["04b"].last == "positions' shape" and "prompt[None]" not in said
+
+    def output(model, prompt, input_ids):
+        past = model(inputs_embeds=prompt[None], use_cache=True)
+        return model(input_ids=input_ids, past_key_values=past).logits
+
+    assert ".past_key_values" in _diagnosed("04b", output, capsys)
+    assert CHECKS["04b"].last == "no cache"
+
+    def first_call(model, prompt, input_ids):
+        return model(inputs_embeds=prompt[None], use_cache=True).logits
+
+    assert "first call" in _diagnosed("04b", first_call, capsys)
+    assert CHECKS["04b"].last == "the prompt's logits"
+
+
+def test_04a_key_and_value_in_each_head(capsys):
+    def by_head(flat, layer, config):
+        heads, width = config.num_key_value_heads, config.head_dim
+        cut = flat.view(len(flat), config.num_hidden_layers, heads, 2, width)[:, layer]
+        return tuple(cut.permute(2, 1, 0, 3))
+
+    assert "head by head" in _diagnosed("04a", by_head, capsys)
+    assert CHECKS["04a"].last == "heads before the pair"
+
+
 def test_04c_the_text_first(capsys):
     def text_first(q, k, k_prefix):
         n, T = k_prefix.shape[1], k.shape[1]

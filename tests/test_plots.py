@@ -146,6 +146,19 @@ def test_refuses_fewer_than_three_seeds(name):
         getattr(plots, name)(*TOO_FEW[name], TITLE, **options)
 
 
+@pytest.mark.parametrize(
+    ("words", "turned"), [(["is", "a"] * 5, 0), (["is", "thousand", "thousand", "a"] * 3, 35)]
+)
+def test_heat_map_turns_names_that_would_touch(words, turned):
+    """ "thousand" and "holes" stood side by side as one word."""
+    figure = plots.heat_map(
+        [[0.5] * len(words)], ["head 0"], words, TITLE, xlabel="token", ylabel="", unit="share"
+    )
+    labels = figure.axes[0].get_xticklabels()
+    assert [label.get_text() for label in labels] == words
+    assert {label.get_rotation() for label in labels} == {turned}
+
+
 def test_heat_map_of_runs_counts_its_seeds():
     with pytest.raises(ValueError, match="2 seeds"):
         make("heat_map", seeds=2)

@@ -81,6 +81,13 @@ def check_04a(sheet: Sheet, answer) -> None:
         "of layer 0, then of layer 1.",
         same(list(got), list(halves)),
     )
+    by_head = flat.view(3, 3, 2, 2, 2)[:, 1].permute(2, 1, 0, 3)
+    sheet.wrong(
+        "heads before the pair",
+        "You read key and value head by head. In a layer first the whole key lies there, head by "
+        "head, then the whole value.",
+        same(list(got), list(by_head)),
+    )
     sheet.wrong(
         "axes",
         f"The shape should be (H_kv, n, head_dim) = {shape(target[0])}: heads first, as attention "
@@ -191,6 +198,7 @@ def _mutants(
     return {
         "rotated twice": [run(twice), run(twice_zero)],
         "positions": [run(cache(), 0)],
+        "one off": [run(cache(), n + 1), run(cache(), n - 1)],
         "layer 0 only": [run(first), only_first],
         "no prompt": [plain],
         "keys and values swapped": [run(_swapped(cache()))],
@@ -208,6 +216,8 @@ _SLIPS = {
     "positions already: hand it on as it is.",
     "positions": "Your tokens start at position 0, where the prompt already stands. They come "
     "after it: positions n, n+1, …",
+    "one off": "Your positions are one off. The prompt stands at 0 to n-1, so the first token "
+    "stands at n.",
     "layer 0 only": "Only layer 0 hears the prompt. In each later layer it left keys and values "
     "as well, and they are the point.",
     "no prompt": "These are the logits without any prompt: its keys and values never reached the "
@@ -219,6 +229,14 @@ _SLIPS = {
 _NO_BATCH = (
     "no batch",
     "A prompt is (n, d); the model wants a batch of them, (1, n, d): prompt[None].",
+)
+_POSITIONS = (
+    "positions' shape",
+    "Look at the shape of position_ids: (1, T), a position for each of the tokens, n to n+T-1.",
+)
+_NO_CACHE = (
+    "no cache",
+    "You hand on the whole output. The keys and values are its field .past_key_values.",
 )
 
 
@@ -232,10 +250,13 @@ def check_04b(sheet: Sheet, answer) -> None:
     with torch.no_grad():
         target = prompt_as_prefix(model, prompt, input_ids)
         lengths: list[int] = []
+        flat: list[bool] = []  # a prompt without a batch, for each call
 
         def spy(_, args, kwargs):
             given = [*args, kwargs.get("input_ids"), kwargs.get("inputs_embeds")]
-            lengths.extend(g.shape[1] for g in given if isinstance(g, torch.Tensor) and g.ndim > 1)
+            given = [g for g in given if isinstance(g, torch.Tensor)]
+            lengths.extend(g.shape[1] for g in given if g.ndim > 1)
+            flat.extend(g.is_floating_point() and g.ndim == 2 for g in given)
 
         theirs = copied(model)  # whatever is left hanging on it goes with it
         theirs.model.register_forward_pre_hook(spy, with_kwargs=True)
@@ -247,8 +268,10 @@ def check_04b(sheet: Sheet, answer) -> None:
     sheet.case("logits, shape", shape(target), shape(value) or shown)
     mine = value[0, :, 0] if isinstance(value, torch.Tensor) and value.ndim == 3 else shown
     sheet.case("first logit of each token", target[0, :, 0], mine)
-    no_batch = {"not enough values to unpack": _NO_BATCH, "must match the size": _NO_BATCH}
-    sheet.broken(value, no_batch)  # which of the two is told depends on transformers' version
+    shapes = _NO_BATCH if any(flat) else _POSITIONS
+    hints = {"not enough values to unpack": shapes, "must match the size": shapes}
+    # which of the two is told depends on transformers' version
+    sheet.broken(value, {**hints, "OutputWithPast' object has no attribute": _NO_CACHE})
     sheet.wrong(
         "whole output",
         "You return the model's whole output. The logits are its field .logits.",
@@ -263,6 +286,16 @@ def check_04b(sheet: Sheet, answer) -> None:
         "for.",
         shape(value) == (1, n + length, 40),
     )
+    sheet.wrong(
+        "the prompt's logits",
+        "These are the logits of the first call, the prompt's. The second call's are asked for.",
+        shape(value) == (1, n, 40),
+    )
+    sheet.wrong(
+        "shape",
+        f"The shape should be (1, T, V) = {shape(target)}.",
+        shape(value) != shape(target),
+    )
     for kind, wrongs in mutants.items():
         sheet.wrong(kind, _SLIPS[kind], any(same(value, w, 1e-6) for w in wrongs))
     sheet.wrong(
@@ -272,7 +305,8 @@ def check_04b(sheet: Sheet, answer) -> None:
         "past_key_values.",
         same(value, target, 1e-6) and n + length in lengths,
     )
-    sheet.finish(same(value, target, 1e-6), "A soft prompt is a prefix: the same logits.")
+    ok = same(value, target, 1e-6)
+    sheet.finish(ok, "A soft prompt is a prefix: the same logits." if ok else "")
 
 
 # --- 04c ----------------------------------------------------------------------
@@ -355,6 +389,30 @@ def check_04c(sheet: Sheet, answer) -> None:
         "Your mask hides part of the prefix. It belongs over the last T columns only: every token "
         "may look at the whole prefix.",
         same(value, (unscaled / root + over_all).softmax(-1)[..., :n].sum(-1), 1e-3),
+    )
+    for kind, text_, hidden in (
+        ("own place", "Your mask hides a token's own place too: the first one is left with the "
+         "prefix alone. A token may look at itself; only what comes later is hidden.",
+         torch.ones(length, length).triu(0)),
+        ("past masked", "Your mask hides the past and shows the future: turn it round.",
+         torch.ones(length, length).tril(0)),
+        ("past masked", "Your mask hides the past and shows the future: turn it round.",
+         torch.ones(length, length).tril(-1)),
+    ):  # fmt: skip
+        masked = (q @ k.mT).masked_fill(hidden.bool(), -torch.inf)
+        scores = torch.cat([scores_p, masked], -1) / root
+        sheet.wrong(kind, text_, same(value, scores.softmax(-1)[..., :n].sum(-1), 1e-3))
+    sheet.wrong(
+        "width, not root",
+        "You divided by the head's width. It is its square root that is meant.",
+        same(value, (whole / width).softmax(-1)[..., :n].sum(-1), 1e-3),
+    )
+    zeros = torch.cat([scores_p, (q @ k.mT).tril()], -1) / root
+    sheet.wrong(
+        "masked with 0",
+        "You set the scores of the future to 0, but exp(0) = 1: they are still looked at. "
+        "Set them to minus infinity.",
+        same(value, zeros.softmax(-1)[..., :n].sum(-1), 1e-3),
     )
     text_first = torch.cat([scores_k, scores_p], -1).div(root).softmax(-1)
     sheet.wrong(

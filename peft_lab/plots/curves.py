@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean
 
 import matplotlib
@@ -435,7 +436,19 @@ def heat_map(
         bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06, extend=extend)
         bar.set_label(unit)
         bar.outline.set_visible(False)
+        _part_labels(figure, axes)
     return figure
+
+
+def _part_labels(figure, axes) -> None:
+    """Turns the names under the columns where two would run into each other."""
+    labels, renderer = axes.get_xticklabels(), figure.canvas.get_renderer()
+    widths = [label.get_window_extent(renderer).width for label in labels]  # pixels
+    column = 0.78 * figure.bbox.width / len(labels)  # the rest: names on the left, colour bar
+    if any((left + right) / 2 + 4 > column for left, right in pairwise(widths)):
+        axes.tick_params(axis="x", labelrotation=35)
+        for label in labels:
+            label.set(ha="right", rotation_mode="anchor")
 
 
 def _limits(values: list[float], best: str | None) -> tuple[float, float]:
