@@ -26,7 +26,9 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from peft_lab import (  # noqa: E402
+    IA3,
     IGNORE,
+    LoRA,
     Method,
     PrefixTuning,
     PromptTuning,
@@ -39,11 +41,11 @@ from peft_lab import (  # noqa: E402
 )
 from peft_lab.tasks import batches, collate, epoch_order  # noqa: E402
 
-METHODS = ("prompt", "prefix", "prefix, MLP", "P-tuning")
+METHODS = ("prompt", "prefix", "prefix, MLP", "P-tuning", "LoRA", "LoRA, all", "DoRA", "IA3")
 TASKS = ("poems", "moods", "tables")
 ENOUGH = 0.85  # of the time of the ordinary path, geometric mean
 SAME = 1e-5  # two losses closer than this are the same
-WARM_UP, SEED, RATE = 2, 0, 1e-3
+WARM_UP, SEED, RATE, RANK = 2, 0, 1e-3, 8
 
 
 @dataclass
@@ -120,16 +122,44 @@ def both(model: nn.Module, name: str, length: int) -> tuple[Method, nn.Module]:
             PTuning(length, hidden),
             peft.PromptEncoderConfig(**told, **width, **kind),
         ),
+        "LoRA": lambda: (LoRA(RANK), peft.LoraConfig(r=RANK, lora_alpha=RANK)),
+        "LoRA, all": lambda: (
+            LoRA(RANK, targets="all"),
+            peft.LoraConfig(r=RANK, lora_alpha=RANK, target_modules="all-linear"),
+        ),
+        "DoRA": lambda: (
+            LoRA(RANK, dora=True),
+            peft.LoraConfig(r=RANK, lora_alpha=RANK, use_dora=True),
+        ),
+        "IA3": lambda: (IA3(), peft.IA3Config()),
     }[name]()
     return method, peft.get_peft_model(copy.deepcopy(model), config).eval()
 
 
 def take_over(theirs: nn.Module, method: nn.Module) -> None:
     """Give the `peft` model the numbers of our attached method."""
-    encoder = theirs.prompt_encoder["default"]
     with torch.no_grad():
-        for ours, other in zip(method.parameters(), encoder.parameters(), strict=True):
+        for ours, other in zip(method.parameters(), _in_our_order(theirs, method), strict=True):
             other.copy_(ours.reshape(other.shape))
+
+
+def _disturb(method: Method) -> None:
+    """Random numbers on top: a method that begins as the identity must show that it is there."""
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+
+
+def _in_our_order(theirs: nn.Module, method: Method) -> list[nn.Parameter]:
+    """The trained parameters of the `peft` model, as `method.parameters()` gives ours."""
+    if hasattr(theirs, "prompt_encoder"):
+        return list(theirs.prompt_encoder["default"].parameters())
+    kinds = ("lora_A", "lora_B", "lora_magnitude")  # each of ours is in a list of its own
+    if isinstance(method, IA3):
+        kinds = ("k_proj", "v_proj", "down_proj")
+    named = [(n, p) for n, p in theirs.named_parameters() if p.requires_grad]
+    return [p for kind in kinds for n, p in named if kind in n]
 
 
 def in_turn(name: str, sides: dict, saved: dict, rounds: int, prepare, steps: int = 1) -> Row:
@@ -170,10 +200,11 @@ def method_row(model: nn.Module, name: str, batch: dict, length: int, rounds: in
     method, theirs = both(model, name, length)
     modules = {
         "ours": model,
-        "peft": AsBase(theirs, 0 if isinstance(method, PrefixTuning) else length),
+        "peft": AsBase(theirs, length if isinstance(method, (PromptTuning, PTuning)) else 0),
         "floor": Floor(copy.deepcopy(model)),
     }
     with method.attach(model):
+        _disturb(method)
         take_over(theirs, method)
         saved, sides = {}, {}
         for side, module in modules.items():

@@ -25,7 +25,7 @@ def shipped_rows():
     return bench.shipped_rows(toy_model(), tasks, length=5, steps=2, batch_size=4, rounds=1)
 
 
-@pytest.mark.parametrize(("table", "count"), [("method_rows", 4), ("shipped_rows", 4)])
+@pytest.mark.parametrize(("table", "count"), [("method_rows", 8), ("shipped_rows", 4)])
 def test_both_sides_compute_the_same_loss_and_the_floor_keeps_least(table, count, request):
     rows = request.getfixturevalue(table)
     assert len(rows) == count
