@@ -1,5 +1,6 @@
 """tools/: the 5-gram rival, the windows, the order of the steps, the optimiser."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 import pretrain  # noqa: E402
 from muon import Muon, orthogonalise  # noqa: E402
 from ngram import NGram, pack  # noqa: E402
+
+from peft_lab import data_dir, known_bases  # noqa: E402
 
 
 @pytest.fixture
@@ -80,12 +83,43 @@ def test_plan_is_a_function_of_the_step(run_folder):
     assert torch.equal(batch, late)
 
 
+def test_with_verse_every_twentieth_window_is_verse_and_the_others_stay(run_folder):
+    stories = pretrain.Plan(run_folder)
+    verse = np.full(20_000, 4000, dtype=np.uint16)  # <bos> and then one word over and over
+    verse[0] = 1
+    np.save(run_folder / "verse.npy", verse)
+    with_verse = pretrain.Plan(run_folder, verse=True)
+    changed = {256: [], 512: []}
+    for step in range(80):
+        before, after = stories.batch(step), with_verse.batch(step)
+        changed[before.shape[1]] += (before != after).any(1).tolist()
+        is_verse = (after[:, 1:] == 4000).all(1)
+        assert is_verse.tolist() == (before != after).any(1).tolist()
+    for length, places in changed.items():
+        assert [i for i, new in enumerate(places) if new] == [*range(19, len(places), 20)], length
+
+
 def test_plan_sees_every_window_once_before_any_twice(run_folder):
     plan = pretrain.Plan(run_folder)
     pool = plan.pools[256, "books"]
     steps = [s for s in range(40) if s % 4 != 3][: len(pool) // 6]
     seen = [tuple(row.tolist()) for s in steps for row in plan.batch(s)[2:]]
     assert len(set(seen)) == len(seen)
+
+
+def test_every_size_beats_xz_and_each_is_better_than_the_one_before():
+    """What data/models/results.json says was seen by `tools/pretrain.py --evaluate`."""
+    rows = json.loads((data_dir() / "models" / "results.json").read_text())
+    bits = {
+        name: rows[name]["bits_per_byte"] for name in ("xz", "5-gram", "nano", "micro", "small")
+    }
+    assert bits["xz"] > bits["nano"] > bits["micro"] > bits["small"]
+    assert bits["5-gram"] > bits["small"]
+    assert {name for name in rows if "parameters" in rows[name]} == {
+        base.removeprefix("storyteller-") for base in known_bases()
+    }
+    steps = {rows[name]["steps"] for name in ("nano", "micro", "small")}
+    assert len(steps) == 1  # size is the only difference
 
 
 def test_schedule_warms_up_and_ends_at_zero():

@@ -34,11 +34,13 @@ SIZES = {  # hidden size, layers, heads, feed-forward width
     "micro": (128, 4, 4, 344),
     "small": (192, 6, 6, 512),
     "base": (320, 8, 10, 864),
+    "small-verse": (192, 6, 6, 512),  # `small`, but one window in twenty is verse
 }
+VERSE_EVERY = 20
 STEPS, TOKENS_A_STEP, SIMPLE_SHARE = 4000, 2048, 0.25
 SIMPLE = {"stories_pratham_en", "stories_asp_en", "stories_tinystories_samples"}
 # Spectral step of Muon and step of AdamW for the rest; the factor a size is chosen by --tune.
-MUON_LR, ADAM_LR, FACTOR = 0.02, 4e-3, {"nano": 1.0, "micro": 1.0, "small": 1.0, "base": 1.0}
+MUON_LR, ADAM_LR, FACTOR = 0.02, 4e-3, dict.fromkeys(SIZES, 1.0)
 
 
 def write_aside(path, write):
@@ -126,17 +128,29 @@ def prepare(corpus, out):
     (out / "counts.json").write_text(json.dumps(counts, indent=1))
 
 
+def prepare_verse(file, out):
+    """Tokens of the verse that tools/verse_books.py wrote, by the tokenizer of the stories."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    stream = token_stream(tokenizer, read_documents(file))
+    np.save(out / "verse.npy", stream)
+    print("verse", len(stream), "tokens")
+
+
 class Plan:
     """Which windows a step sees: the same for every size, a function of the step alone.
 
     Three steps in four have 8 x 256 tokens, the fourth 4 x 512, so that all positions of the
-    context are trained. A quarter of the windows comes from the modern simple stories.
+    context are trained. A quarter of the windows comes from the modern simple stories. With
+    `verse`, every twentieth window is replaced by one of verse; the others stay what they are.
     """
 
-    def __init__(self, out, seed=0):
+    def __init__(self, out, seed=0, verse=False):
         bos = 1  # PAD, BOS, EOS are the tokenizer's entries 0, 1, 2
-        streams = {name: np.load(out / f"{name}.npy") for name in ("books", "simple")}
-        self.pools, self.seed = {}, seed
+        names = ("books", "simple", "verse") if verse else ("books", "simple")
+        streams = {name: np.load(out / f"{name}.npy") for name in names}
+        self.pools, self.seed, self.verse = {}, seed, verse
         for length in (256, 512):
             for name, stream in streams.items():
                 self.pools[length, name] = windows(stream, length, bos)
@@ -159,6 +173,10 @@ class Plan:
         picked = [self._row(length, "simple", turn * simple + i) for i in range(simple)]
         books = rows - simple
         picked += [self._row(length, "books", turn * books + i) for i in range(books)]
+        for i in range(rows if self.verse else 0):
+            number = turn * rows + i  # of all windows of this length
+            if number % VERSE_EVERY == VERSE_EVERY - 1:
+                picked[i] = self._row(length, "verse", number // VERSE_EVERY)
         return torch.from_numpy(np.stack(picked).astype(np.int64))
 
 
@@ -238,7 +256,7 @@ def resume(path, model, opts):
 def train(size, out, steps=STEPS, factor=None, keep=True, device="cpu", stop_after=None):
     """Train one size to the end (or to `stop_after` steps); returns the model and its log."""
     factor = FACTOR[size] if factor is None else factor
-    plan, model = Plan(out), new_model(size).to(device)
+    plan, model = Plan(out, verse=size.endswith("-verse")), new_model(size).to(device)
     opts = optimisers(model, factor)
     peaks = [[g["lr"] for g in opt.param_groups] for opt in opts]
     path = out / f"{size}.checkpoint.safetensors"
@@ -398,6 +416,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "run")
     parser.add_argument("--prepare", type=Path, metavar="CORPUS")
+    parser.add_argument("--verse", type=Path, metavar="FILE")
     parser.add_argument("--size", choices=SIZES)
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--evaluate", action="store_true")
@@ -408,6 +427,8 @@ def main():
     torch.set_num_threads(args.threads)
     if args.prepare:
         prepare(args.prepare, args.out)
+    if args.verse:
+        prepare_verse(args.verse, args.out)
     if args.size and args.tune:
         tune(args.size, args.out)
     elif args.size:
