@@ -90,6 +90,34 @@ def freed(name: str, place: str, free: list[int]) -> dict:
     return prefix(name, learning_rates, tags, init=PROMPT, trainable=free)
 
 
+# Every method so far, for tasks other than poems. A prefix starts from a text of the task.
+MOOD_TEXT = "How does the one in the story feel? Afraid, angry, happy, proud, sad or surprised?"
+MAIN = [  # beside the base, the methods that are compared on every base and every task
+    arm("full", "FullFineTuning", rates(1e-4)),
+    prompt("prompt", PROMPT_RATES, init="vocabulary"),
+    lora("LoRA 8", LORA_RATES, rank=8),
+]
+
+
+def every_method(text: str) -> list[dict]:
+    return [
+        arm("base", "Base", NO_TRAINING),
+        *MAIN,
+        prefix("prefix (text)", rates(1e-3), init="text", text=text),
+        *top[:2],
+        arm("BitFit", "BitFit", rates(1e-3)),
+        arm("P-tuning", "PTuning", rates(1e-4), length=20, hidden=128),
+        arm("Houlsby 8", "Adapter", ADAPTER_RATES, placement="houlsby", width=8),
+        arm("Pfeiffer 16", "Adapter", ADAPTER_RATES, placement="pfeiffer", width=16),
+        arm("parallel 16", "Adapter", ADAPTER_RATES, placement="parallel", width=16),
+        arm("IA3", "IA3", IA3_RATES),
+        lora("LoRA 8, all", LORA_RATES, rank=8, targets="all"),
+        lora("DoRA 8", LORA_RATES, rank=8, dora=True),
+        arm("MAM", "MAMAdapter", ADAPTER_RATES, prefix_length=10, width=8),
+        arm("UniPELT", "UniPELT", ADAPTER_RATES, prefix_length=5, rank=4, width=4),
+    ]
+
+
 EXPERIMENTS = {
     "summary": {  # the end of 04: loss against trainable parameters
         "plan": "best",
@@ -162,6 +190,25 @@ EXPERIMENTS = {
             ),
             together("LoRA + top 1", rates(3e-4), lora("LoRA", LORA_RATES, rank=8), top[0]),
         ],
+    },
+    "small": {  # 09: poems on the next larger base
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"base": "storyteller-small"},
+        "arms": [
+            arm("base", "Base", NO_TRAINING),
+            *MAIN,
+            prefix("prefix (text)", rates(1e-3), init="text", text=TEXT),
+            layers("top 2", -2, 2, "top"),
+        ],
+    },
+    "moods": {  # 08: every method on sorting instead of writing
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"task": "moods"},
+        "arms": every_method(MOOD_TEXT),
     },
     "layers": {  # 02: which blocks are trained
         "plan": "best",

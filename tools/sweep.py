@@ -45,6 +45,7 @@ from peft_lab.paths import data_dir  # noqa: E402
 from peft_lab.results import best_learning_rate  # noqa: E402
 
 CURVE_POINTS = 15
+MOST_LABELS = 12  # of a task that is scored by accuracy too
 ATTEMPTS = 2  # of a run whose process died; one process that dies takes its neighbours along
 
 
@@ -176,7 +177,7 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
             if len(milliseconds) > 1:
                 found["step_ms"] = round(statistics.median(milliseconds), 2)
                 found["step_ms_p10"] = round(statistics.quantiles(milliseconds, n=10)[0], 2)
-        scores = score(model, task)
+        scores = score(model, config["base"], task)
     if method is not None:
         if config["method"].get("mlp"):
             method.drop_mlp()
@@ -186,18 +187,18 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             method.save(folder)
             found["file_bytes"] = sum(file.stat().st_size for file in Path(folder).iterdir())
-    test_items = scores.pop("test_items")
-    found |= scores
+    found |= {name: value for name, value in scores.items() if items or "item" not in name}
     if items:
-        found["test_items"] = test_items
         if method is None:
             found["test_item_tokens"] = scored_tokens(task)
     return found | {"seconds": round(time.perf_counter() - began, 2)}
 
 
-def score(model, task) -> dict:
-    """Losses on validation and test, at the end and nowhere else."""
-    from peft_lab import evaluate
+def score(model, base: str, task) -> dict:
+    """Losses on validation and test, at the end and nowhere else; where the task has few different
+    targets, the accuracy too; and the loss on stories, to see what was forgotten."""
+    from peft_lab import evaluate, known_tasks
+    from peft_lab.evaluation import classify
 
     scores = {}
     for split in ("validation", "test"):
@@ -208,6 +209,17 @@ def score(model, task) -> dict:
         scores[f"{split}_bits_per_byte"] = round(result.bits_per_byte, 6)
     pairs = zip(result.per_example, result.per_example_tokens, strict=True)
     scores["test_items"] = [round(nats / tokens, 3) for nats, tokens in pairs]
+    labels = sorted({example.target for example in task.train})
+    if len(labels) <= MOST_LABELS:
+        tokenizer = materials(base, task.name)[1]
+        guesses = classify(model, tokenizer, task.test, labels)
+        right = [int(g == e.target) for g, e in zip(guesses, task.test, strict=True)]
+        scores["test_accuracy"] = round(statistics.fmean(right), 6)
+        scores["test_items_right"] = "".join(map(str, right))
+    if "stories" in known_tasks():
+        stories = materials(base, "stories")[2].test
+        nats = evaluate(model, stories, pad_id=model.config.pad_token_id).nats_per_token
+        scores["story_nats"] = round(nats, 6)
     return scores
 
 
@@ -369,12 +381,17 @@ class Plan:
     Args:
         experiments: as in `grid.EXPERIMENTS`.
         store: the finished runs.
-        settings: in the place of `grid.SETTINGS`.
+        settings: in the place of those of `grid.SETTINGS` and of the experiments.
     """
 
     def __init__(self, experiments: dict, store: Store, settings: dict | None = None):
         self.experiments, self.store = experiments, store
-        self.settings = {**grid.SETTINGS, **(settings or {})}
+        self.overrides = settings or {}
+
+    def settings(self, experiment: str) -> dict:
+        """Those of the grid, of the experiment, and of the command line, which counts most."""
+        own = self.experiments[experiment].get("settings", {})
+        return {**grid.SETTINGS, **own, **self.overrides}
 
     def arm(self, experiment: str, name: str) -> dict:
         return next(a for a in self.experiments[experiment]["arms"] if a["arm"] == name)
@@ -463,18 +480,18 @@ class Plan:
 
     def config(self, experiment: str, arm: dict, rate: float | None, seed: int | None) -> dict:
         method = dict(arm["method"])
-        settings = {**self.settings, **self.experiments[experiment].get("settings", {})}
-        if arm["rates"] is grid.NO_TRAINING:
-            settings["steps"] = 0
+        settings = self.settings(experiment)
+        steps = 0 if arm["rates"] is grid.NO_TRAINING else settings["steps"]
         if isinstance(method.get("init"), dict):
             source = self.arm(*method["init"]["trained"])
             start = {
                 "method": source["method"],
                 "learning_rate": self._choice_of(*method["init"]["trained"]),
-                "steps": self.settings["steps"],
+                "steps": settings["steps"],
             }
             method["init"] = {"trained": start}
-        return {**settings, "method": method, "learning_rate": rate, "seed": seed}
+        own = {"steps": steps, "method": method, "learning_rate": rate, "seed": seed}
+        return {**settings, **own}
 
     def _lacking(self, experiment: str, arm: dict, pairs: list) -> list[Job]:
         items = self.experiments[experiment].get("items", False)
@@ -724,9 +741,9 @@ def main(arguments: list[str] | None = None) -> int:
     if args.list:
         show_list(plan, chosen)
         return 0
-    base, task = plan.settings["base"], plan.settings["task"]
-    *_, facts = materials(base, task)
-    store.facts = {(base, task): facts}
+    for experiment in chosen:
+        base, task = (plan.settings(experiment)[name] for name in ("base", "task"))
+        store.facts[base, task] = materials(base, task)[3]
     outdated = sum(not store.current(r) for r in store.runs.values() if "error" not in r)
     if outdated:
         print(f"{outdated} runs are of another base or task than those at hand: made again")
