@@ -219,6 +219,7 @@ def blocks_table(config) -> None:
                   f"{'s' if bill['passed'] > 1 else ' '}{bill['work']:>8.0%}"
                   f"{size_text(bill['bytes']):>10}")  # fmt: skip
     print("work: multiplications of one step, as a share of full fine-tuning's")
+    print("memory: weights, gradients, optimizer and activations, 8 rows of 64 tokens, by formula")
 
 
 def blocks_widget(config) -> None:
@@ -231,7 +232,8 @@ def blocks_widget(config) -> None:
         from . import plots
 
         bill = blocks_bill(config, *blocks)
-        name = f"blocks {blocks[0]} to {blocks[1]} live"
+        first, last = blocks
+        name = f"block {first} live" if first == last else f"blocks {first} to {last} live"
         note = (
             f"{count_text(bill['trained'])} trained ({bill['share']:.0%}), "
             f"{bill['work']:.0%} of full fine-tuning's work, {size_text(bill['bytes'])}"

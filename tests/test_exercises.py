@@ -30,7 +30,7 @@ for file in sorted((notebooks_dir() / "solutions").glob("0[0-4]_*.py")):
 MODEL = SOLUTIONS["model"]
 NAMES = {number: ("solution",) for number in CHECKS} | {"00a": ("snapshot", "weights_changed")}
 GIVEN = {"00c": {"model": MODEL}, "01b": {"parameters": SOLUTIONS["parameters"]}}
-PREDICTIONS = ("00b", "00c", "01b", "02b")
+PREDICTIONS = ("00b", "00c", "01b", "02a")
 WRONG = [(n, name) for n in CHECKS for name in SOLUTIONS[f"WRONG_{n.upper()}"]]
 VARIANTS = [(n, name) for n in CHECKS for name in SOLUTIONS[f"VARIANTS_{n.upper()}"]]
 
@@ -451,19 +451,19 @@ def test_01b_step_counters(capsys):
 
 
 @pytest.mark.parametrize("vote", ["bottom", "bottom two", "both", "below", "because", "best"])
-def test_02b_a_word_is_no_letter(vote, capsys):
-    CHECKS["02b"](vote)
-    assert CHECKS["02b"].last == "no choice", _said(capsys)
+def test_02a_a_word_is_no_letter(vote, capsys):
+    CHECKS["02a"](vote)
+    assert CHECKS["02a"].last == "no choice", _said(capsys)
 
 
 @pytest.mark.parametrize("vote", ["b", "B", " b ", "b.", "b)", "(b)", "b. The top two"])
-def test_02b_the_letter_in_any_dress(vote, capsys):
-    CHECKS["02b"](vote)
-    assert CHECKS["02b"].last == RIGHT, _said(capsys)
+def test_02a_the_letter_in_any_dress(vote, capsys):
+    CHECKS["02a"](vote)
+    assert CHECKS["02a"].last == RIGHT, _said(capsys)
 
 
-def test_02b_no_option_speaks_of_both_passes(capsys):
-    CHECKS["02b"](None)
+def test_02a_no_option_speaks_of_both_passes(capsys):
+    CHECKS["02a"](None)
     assert "d. The same: freezing spares the optimiser only." in _said(capsys)
 
 
@@ -518,7 +518,7 @@ def test_00a_a_dict_that_loses_an_entry_is_a_changed_input(capsys):
     assert CHECKS["00a"].last == "changed input" and "before" in _said(capsys)
 
 
-@pytest.mark.parametrize("number", ["01c", "02a", "04b"])
+@pytest.mark.parametrize("number", ["01c", "02b", "04b"])
 def test_a_function_that_changes_weights_is_told_so(number, capsys):
     (right,) = solution(number)
 
@@ -595,9 +595,9 @@ def _no_wake(model, k):
 
 
 @pytest.mark.parametrize("slip", [_no_freeze, _no_wake])
-def test_02a_requires_grad_on_a_module(slip, capsys):
-    said = _diagnosed("02a", slip, capsys)
-    assert CHECKS["02a"].last == "attribute of a module"
+def test_02b_requires_grad_on_a_module(slip, capsys):
+    said = _diagnosed("02b", slip, capsys)
+    assert CHECKS["02b"].last == "attribute of a module"
     assert "requires_grad = ... on a module does nothing; use requires_grad_(...)" in said
 
 

@@ -272,6 +272,14 @@ def test_names_of_points_do_not_overlap(crowd):
     assert len(found) == crowd + 1 and not overlapping(found)
 
 
+def test_against_k_says_which_axis_is_cut():
+    """The losses begin above 0, the costs at 0; side by side that must be said."""
+    loss, *costs = make("against_k").axes
+    assert "axis cut" in [t.get_text() for t in loss.texts] and loss.get_ylim()[0] > 0
+    for axes in costs:
+        assert not axes.texts and axes.get_ylim()[0] == 0
+
+
 def test_sizes_and_counts_in_words():
     assert [size_text(n) for n in (0, 999, 7_680, 23_040, 1e6, 2_620_000, 3.5e9)] == [
         "0 B", "999 B", "7.7 KB", "23 KB", "1 MB", "2.6 MB", "3.5 GB"]  # fmt: skip

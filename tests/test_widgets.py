@@ -171,6 +171,16 @@ def test_view_draws_at_once_and_after_every_move(name, monkeypatch, capsys):
     assert len(seen) > 2
 
 
+def test_blocks_widget_names_one_block_as_one(monkeypatch, capsys):
+    boxes, walls = [], []
+    monkeypatch.setattr("IPython.display.display", boxes.append)
+    monkeypatch.setattr("peft_lab.plots.brick_wall", lambda layers, live, title: walls.append(live))
+    monkeypatch.setattr("peft_lab.plots.show", lambda figure, see: None)
+    widgets.blocks_widget(CONFIG)
+    boxes[0].children[0].value = (0, 1)
+    assert [list(wall) for wall in walls] == [["block 2 live"], ["blocks 0 to 1 live"]]
+
+
 def positions(control):
     """Every place where the slider can stand."""
     if hasattr(control, "options"):
@@ -194,7 +204,7 @@ def test_twin_prints_the_same_each_time(name, capsys):
 
 def test_twins_say_what_the_pure_functions_say(capsys):
     widgets.blocks_table(CONFIG)
-    assert len(capsys.readouterr().out.strip().split("\n")) == 2 + 6  # all neighbours of 3 blocks
+    assert len(capsys.readouterr().out.strip().split("\n")) == 3 + 6  # all neighbours of 3 blocks
     widgets.shares_table(*TWINS["shares_table"])
     assert capsys.readouterr().out.count("25%") == 6
     widgets.talent_table(EXAMPLES)

@@ -4,10 +4,34 @@ Also other right ways, and the usual wrong answers, each beside the
 diagnosis that its checker gives.
 """
 
-# ---- 02a: top_blocks_live --------------------------------------------
+from torch import nn
+
+# ---- 02a: vote -------------------------------------------------------
+
+solution_02a = "b"
+
+variant_02a = "B."
+
+wrong_02a_equal = "a"
+
+wrong_02a_bottom = "c"
+
+wrong_02a_optimiser_only = "d"
+
+VARIANTS_02A = {"with a dot": variant_02a}
+WRONG_02A = {
+    "cost follows the count": ("equal", wrong_02a_equal),
+    "the bottom two": ("bottom", wrong_02a_bottom),
+    "freezing spares the optimiser only": (
+        "optimiser only",
+        wrong_02a_optimiser_only,
+    ),
+}
+
+# ---- 02b: top_blocks_live --------------------------------------------
 
 
-def solution_02a(model, k):
+def solution_02b(model, k):
     model.requires_grad_(False)
     blocks = model.model.layers
     for block in blocks[len(blocks) - k :]:
@@ -15,7 +39,7 @@ def solution_02a(model, k):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def variant_02a(model, k):
+def variant_02b(model, k):
     for p in model.parameters():
         p.requires_grad = False
     layers, live = list(model.model.layers), 0
@@ -26,21 +50,21 @@ def variant_02a(model, k):
     return live
 
 
-def wrong_02a_bottom(model, k):
+def wrong_02b_bottom(model, k):
     model.requires_grad_(False)
     for block in model.model.layers[:k]:
         block.requires_grad_(True)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def wrong_02a_embedding(model, k):
+def wrong_02b_embedding(model, k):
     blocks = model.model.layers
     for block in blocks[: len(blocks) - k]:
         block.requires_grad_(False)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def wrong_02a_embedding_2(model, k):
+def wrong_02b_embedding_2(model, k):
     model.requires_grad_(False)
     blocks = model.model.layers
     for block in blocks[len(blocks) - k :]:
@@ -49,14 +73,14 @@ def wrong_02a_embedding_2(model, k):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def wrong_02a_minus_zero(model, k):
+def wrong_02b_minus_zero(model, k):
     model.requires_grad_(False)
     for block in model.model.layers[-k:]:
         block.requires_grad_(True)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def wrong_02a_off_by_one(model, k):
+def wrong_02b_off_by_one(model, k):
     model.requires_grad_(False)
     blocks = model.model.layers
     for block in blocks[len(blocks) - k + 1 :]:
@@ -64,14 +88,14 @@ def wrong_02a_off_by_one(model, k):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def wrong_02a_nothing_frozen(model, k):
+def wrong_02b_nothing_frozen(model, k):
     blocks = model.model.layers
     for block in blocks[len(blocks) - k :]:
         block.requires_grad_(True)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def wrong_02a_never_woken(model, k):
+def wrong_02b_never_woken(model, k):
     blocks = model.model.layers
     live = {
         id(p)
@@ -84,7 +108,7 @@ def wrong_02a_never_woken(model, k):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def wrong_02a_count(model, k):
+def wrong_02b_count(model, k):
     model.requires_grad_(False)
     blocks = model.model.layers
     for block in blocks[len(blocks) - k :]:
@@ -92,7 +116,7 @@ def wrong_02a_count(model, k):
     return sum(p.requires_grad for p in model.parameters())
 
 
-def wrong_02a_attribute_of_a_module(model, k):
+def wrong_02b_attribute_of_a_module(model, k):
     model.requires_grad = False
     blocks = model.model.layers
     for block in blocks[len(blocks) - k :]:
@@ -100,50 +124,39 @@ def wrong_02a_attribute_of_a_module(model, k):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-VARIANTS_02A = {"by index, counting on the way": variant_02a}
-WRONG_02A = {
-    "the bottom k": ("bottom", wrong_02a_bottom),
+def wrong_02b_four_blocks_only(model, k):
+    model.requires_grad_(False)
+    for block in model.model.layers[4 - k :]:
+        block.requires_grad_(True)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+VARIANTS_02B = {"by index, counting on the way": variant_02b}
+WRONG_02B = {
+    "the bottom k": ("bottom", wrong_02b_bottom),
     "freezes the blocks below, nothing else": (
         "embedding",
-        wrong_02a_embedding,
+        wrong_02b_embedding,
     ),
     "wakes the head, tied to the embedding": (
         "embedding",
-        wrong_02a_embedding_2,
+        wrong_02b_embedding_2,
     ),
-    "[-0:] is everything": ("minus zero", wrong_02a_minus_zero),
-    "one block short": ("off by one", wrong_02a_off_by_one),
+    "[-0:] is everything": ("minus zero", wrong_02b_minus_zero),
+    "one block short": ("off by one", wrong_02b_off_by_one),
     "wakes, never freezes": (
         "nothing frozen",
-        wrong_02a_nothing_frozen,
+        wrong_02b_nothing_frozen,
     ),
-    "freezes, never wakes": ("never woken", wrong_02a_never_woken),
-    "counts tensors, not numbers": ("count", wrong_02a_count),
+    "freezes, never wakes": ("never woken", wrong_02b_never_woken),
+    "counts tensors, not numbers": ("count", wrong_02b_count),
     "sets an attribute": (
         "attribute of a module",
-        wrong_02a_attribute_of_a_module,
+        wrong_02b_attribute_of_a_module,
     ),
-}
-
-# ---- 02b: vote -------------------------------------------------------
-
-solution_02b = "b"
-
-variant_02b = "B."
-
-wrong_02b_equal = "a"
-
-wrong_02b_bottom = "c"
-
-wrong_02b_optimiser_only = "d"
-
-VARIANTS_02B = {"with a dot": variant_02b}
-WRONG_02B = {
-    "cost follows the count": ("equal", wrong_02b_equal),
-    "the bottom two": ("bottom", wrong_02b_bottom),
-    "freezing spares the optimiser only": (
-        "optimiser only",
-        wrong_02b_optimiser_only,
+    "counts on four blocks": (
+        "four blocks only",
+        wrong_02b_four_blocks_only,
     ),
 }
 
@@ -201,6 +214,28 @@ def wrong_02c_silent(model):
     ]
 
 
+def wrong_02c_returned(model):
+    names = [
+        name
+        for name, _ in model.named_parameters()
+        if name.endswith(".bias")
+    ]
+    if not names:
+        return ValueError("this model has no biases to train")
+    return names
+
+
+def wrong_02c_linear_layers_only(model):
+    names = [
+        f"{path}.bias"
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module.bias is not None
+    ]
+    if not names:
+        raise ValueError("this model has no biases to train")
+    return names
+
+
 def wrong_02c_sounds_like_bias(model):
     names = [n for n, _ in model.named_parameters() if "bias" in n]
     if not any(n.endswith("bias") for n in names):
@@ -238,11 +273,16 @@ WRONG_02C = {
         wrong_02c_attention_only,
     ),
     "an empty list, silently": ("silent", wrong_02c_silent),
+    "returns the error": ("returned", wrong_02c_returned),
     "'bias' anywhere in the name": (
         "sounds like bias",
         wrong_02c_sounds_like_bias,
     ),
     "without the norms": ("norms left out", wrong_02c_norms_left_out),
+    "linear layers only": (
+        "norms left out",
+        wrong_02c_linear_layers_only,
+    ),
     "modules, not parameters": (
         "module names",
         wrong_02c_module_names,

@@ -1,4 +1,4 @@
-"""Exercises of notebook 02: top blocks live, the bill of same-sized choices, the biases."""
+"""Exercises of notebook 02: the bill of same-sized choices, top blocks live, the biases."""
 
 import collections
 import functools
@@ -9,6 +9,56 @@ from torch import nn
 from .core import NOTHING, Failure, Sheet, brief, copied, exercise, same
 
 # --- 02a ----------------------------------------------------------------------
+
+CHOICES = {
+    "a": "The same: the same number of parameters, the same work.",
+    "b": "The top two: the backward pass may stop below them.",
+    "c": "The bottom two: they are nearer to the input.",
+    "d": "The same: freezing spares the optimiser only.",
+}
+
+
+@exercise(
+    "02a",
+    "two blocks live: the top two, or the bottom two. Which step is cheaper?",
+    lambda **_: "b",
+    prediction=True,
+)
+def check_02a(sheet: Sheet, vote) -> None:
+    """``vote``: one of "a", "b", "c", "d"."""
+    for letter, text in CHOICES.items():
+        sheet.note(f"{letter}. {text}")
+    empty = vote is None or vote is ...
+    word = [] if empty else str(vote).lower().replace("(", " ").split()
+    letter = word[0].rstrip(".):") if word else ""  # "bottom" is no "b"
+    sheet.note(f"  yours   {'(no vote yet)' if empty else vote}")
+    sheet.broken(NOTHING if empty else True)
+    sheet.wrong("no choice", 'Say "a", "b", "c" or "d".', letter not in CHOICES)
+    sheet.wrong(
+        "equal",
+        "The count of parameters is the same, the way of the gradient is not. Which blocks must "
+        "it pass through to reach the lowest live one? Look at the arrows in the picture below.",
+        letter == "a",
+    )
+    sheet.wrong(
+        "bottom",
+        "The gradient comes from the loss, at the top. To reach the bottom blocks it must pass "
+        "through every block above them, frozen or not.",
+        letter == "c",
+    )
+    sheet.wrong(
+        "optimiser only",
+        "The optimiser is spared equally in both. But below the lowest live block nothing needs a "
+        "gradient, so the backward pass stops there and the activations are not even saved.",
+        letter == "d",
+    )
+    sheet.finish(
+        letter == "b",
+        "The gradient starts at the loss and goes no deeper than the lowest live block.",
+    )
+
+
+# --- 02b ----------------------------------------------------------------------
 
 
 def top_blocks_live(model: nn.Module, k: int) -> int:
@@ -22,11 +72,11 @@ def top_blocks_live(model: nn.Module, k: int) -> int:
 
 
 @functools.cache
-def _made() -> nn.Module:
+def _made(layers: int = 4) -> nn.Module:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=40, hidden_size=8, intermediate_size=12, num_hidden_layers=4,
+        vocab_size=40, hidden_size=8, intermediate_size=12, num_hidden_layers=layers,
         num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=32,
         tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
         bos_token_id=1, eos_token_id=2, pad_token_id=0,
@@ -55,21 +105,29 @@ def _told(model: nn.Module, value):
     return f"{_live(model)[0]}; returned {brief(value)}"
 
 
-@exercise("02a", "top_blocks_live", top_blocks_live)
-def check_02a(sheet: Sheet, answer) -> None:
+CASES = {  # k, is everything live before, blocks
+    "two": (2, True, 4),
+    "one": (1, False, 4),
+    "none": (0, True, 4),
+    "three blocks": (2, True, 3),
+}
+
+
+@exercise("02b", "top_blocks_live", top_blocks_live)
+def check_02b(sheet: Sheet, answer) -> None:
     """``top_blocks_live(model, k) -> number of trainable parameters``, freezing the rest."""
     results, hung_on = {}, False
-    for k, start in ((2, True), (1, False), (0, True)):
-        target_model, model = copied(_made()), copied(_made())
+    for case, (k, start, layers) in CASES.items():
+        target_model, model = copied(_made(layers)), copied(_made(layers))
         target_model.requires_grad_(start), model.requires_grad_(start)
         target = top_blocks_live(target_model, k)
         value = sheet.attempt(answer, model, k)
-        results[k] = (value, target, _live(model), _live(target_model))
+        results[case] = (value, target, _live(model), _live(target_model))
         hung_on |= any("requires_grad" in vars(module) for module in model.modules())
-        was = "everything live" if start else "everything frozen"
-        shown = _told(model, value)
-        sheet.case(f"k = {k}, {was} before; blocks 0 to 3", _told(target_model, target), shown)
-    value, target, (_, names), (_, wanted) = results[2]
+        caption = f"k = {k}, everything {'live' if start else 'frozen'} before"
+        caption += f"; blocks 0 to {layers - 1}"
+        sheet.case(caption, _told(target_model, target), _told(model, value))
+    value, target, (_, names), (_, wanted) = results["two"]
     if isinstance(value, Failure):
         sheet.broken(value)
     sheet.broken(NOTHING if value is NOTHING else True)
@@ -111,7 +169,7 @@ def check_02a(sheet: Sheet, answer) -> None:
         "The final norm is live. It is no part of a block.",
         "model.norm.weight" in names,
     )
-    woken = results[1]
+    woken = results["one"]
     sheet.broken(woken[0])
     sheet.wrong(
         "never woken",
@@ -119,7 +177,7 @@ def check_02a(sheet: Sheet, answer) -> None:
         "count on how the model came.",
         woken[2][1] != woken[3][1],
     )
-    zero = results[0]
+    zero = results["none"]
     if isinstance(zero[0], Failure):
         sheet.broken(zero[0])
     sheet.wrong(
@@ -127,6 +185,15 @@ def check_02a(sheet: Sheet, answer) -> None:
         "k = 0 woke blocks. In Python blocks[-0:] is blocks[0:], which is all of them. Count from "
         "the front: blocks[len(blocks) - k:].",
         any(n.startswith("model.layers.") for n in zero[2][1]),
+    )
+    short = results["three blocks"]
+    if isinstance(short[0], Failure):
+        sheet.broken(short[0])
+    sheet.wrong(
+        "four blocks only",
+        "With 4 blocks this is right, with 3 it is not. Ask the model how many it has: "
+        "len(model.model.layers).",
+        short[2][1] != short[3][1],
     )
     for got, _, _, _ in results.values():
         sheet.broken(got)
@@ -140,56 +207,6 @@ def check_02a(sheet: Sheet, answer) -> None:
         any(not same(g, t) for g, t, _, _ in results.values()) and both > 0,
     )
     sheet.finish(all(m == w for _, _, (_, m), (_, w) in results.values()))
-
-
-# --- 02b ----------------------------------------------------------------------
-
-CHOICES = {
-    "a": "The same: as many trainable parameters, as much work.",
-    "b": "The top two: the backward pass may stop below them.",
-    "c": "The bottom two: they are nearer to the input.",
-    "d": "The same: freezing spares the optimiser only.",
-}
-
-
-@exercise(
-    "02b",
-    "two blocks live: the top two, or the bottom two. Which step is cheaper?",
-    lambda **_: "b",
-    prediction=True,
-)
-def check_02b(sheet: Sheet, vote) -> None:
-    """``vote``: one of "a", "b", "c", "d"."""
-    for letter, text in CHOICES.items():
-        sheet.note(f"{letter}. {text}")
-    empty = vote is None or vote is ...
-    word = [] if empty else str(vote).lower().replace("(", " ").split()
-    letter = word[0].rstrip(".):") if word else ""  # "bottom" is no "b"
-    sheet.note(f"  yours   {'(no vote yet)' if empty else vote}")
-    sheet.broken(NOTHING if empty else True)
-    sheet.wrong("no choice", 'Say "a", "b", "c" or "d".', letter not in CHOICES)
-    sheet.wrong(
-        "equal",
-        "The count of parameters is the same, the way of the gradient is not. Which blocks must "
-        "it pass through to reach the lowest live one? Look at the arrows on the wall of blocks.",
-        letter == "a",
-    )
-    sheet.wrong(
-        "bottom",
-        "The gradient comes from the loss, at the top. To reach the bottom blocks it must pass "
-        "through every block above them, frozen or not.",
-        letter == "c",
-    )
-    sheet.wrong(
-        "optimiser only",
-        "The optimiser is spared equally in both. But below the lowest live block nothing needs a "
-        "gradient, so the backward pass stops there and the activations are not even saved.",
-        letter == "d",
-    )
-    sheet.finish(
-        letter == "b",
-        "The gradient starts at the loss and goes no deeper than the lowest live block.",
-    )
 
 
 # --- 02c ----------------------------------------------------------------------
@@ -230,7 +247,9 @@ def check_02c(sheet: Sheet, answer) -> None:
     sheet.case("their parameters", sum(sizes[n] for n in target), _total(value, sizes))
     none = sheet.attempt(answer, bare)
     refused = isinstance(none, Failure) and isinstance(none.error, ValueError)
-    sheet.case("a block without biases", "ValueError", "ValueError" if refused else none)
+    returned = _error_name(none)
+    shown = f"{returned}, returned" if returned else none
+    sheet.case("a block without biases", "ValueError", "ValueError" if refused else shown)
     sheet.broken(value)
     try:
         got = list(value)
@@ -283,12 +302,24 @@ def check_02c(sheet: Sheet, answer) -> None:
     if isinstance(none, Failure) and not refused:
         sheet.broken(none)
     sheet.wrong(
+        "returned",
+        f"You returned the {returned}; `raise` it. A returned error stops nobody: the caller "
+        "takes it for a list of names.",
+        bool(returned),
+    )
+    sheet.wrong(
         "silent",
         "A model without biases gives an empty list, silently: training would run and change "
         "nothing. Many Llama models have none, so raise ValueError and say why.",
         not refused,
     )
     sheet.finish(sorted(got) == sorted(target))
+
+
+def _error_name(value) -> str:
+    """The name of an error that was handed back as a value, or its class; else nothing."""
+    kind = value if isinstance(value, type) else type(value)
+    return kind.__name__ if issubclass(kind, BaseException) else ""
 
 
 def _parts(value):

@@ -272,6 +272,11 @@ def against_k(
             _margin(axes, values)
             if panel != first:
                 axes.set_ylim(bottom=0)
+            elif axes.get_ylim()[0] > 0:
+                axes.text(
+                    0.04, 0.02, "axis cut", transform=axes.transAxes, fontsize=7, color=GREY,
+                    va="bottom",
+                )  # fmt: skip
             axes.set_title(label, loc="left")
             axes.set_xlabel(xlabel)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
