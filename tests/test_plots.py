@@ -159,6 +159,13 @@ def test_heat_map_turns_names_that_would_touch(words, turned):
     assert {label.get_rotation() for label in labels} == {turned}
 
 
+def test_a_band_over_draws_does_not_speak_of_seeds():
+    said = [text.get_text() for text in make("with_band", of="draws").texts]
+    assert any("mean of the draws" in text for text in said), said
+    assert not any("seeds;" in text for text in said)
+    assert any("mean of the seeds" in text.get_text() for text in make("with_band").texts)
+
+
 def test_heat_map_of_runs_counts_its_seeds():
     with pytest.raises(ValueError, match="2 seeds"):
         make("heat_map", seeds=2)

@@ -119,6 +119,27 @@ def wrong_03b_mask_of_zeros(mask, labels, logits, n):
     return mask, torch.cat([none, labels], dim=1), logits[:, n:]
 
 
+def wrong_03b_rows_cut(mask, labels, logits, n):
+    mask, labels, _ = solution_03b(mask, labels, logits, n)
+    return mask, labels, logits[n:]
+
+
+def wrong_03b_one_too_few(mask, labels, logits, n):
+    mask, labels, _ = solution_03b(mask, labels, logits, n)
+    return mask, labels, logits[:, n:-1]
+
+
+def wrong_03b_order(mask, labels, logits, n):
+    mask, labels, logits = solution_03b(mask, labels, logits, n)
+    return logits, mask, labels
+
+
+def wrong_03b_padding_visible(mask, labels, logits, n):
+    rows, length = mask.shape
+    _, labels, logits = solution_03b(mask, labels, logits, n)
+    return mask.new_ones(rows, n + length), labels, logits
+
+
 VARIANTS_03B = {"with padding": variant_03b}
 WRONG_03B = {
     "the old mask": ("mask not extended", wrong_03b_mask_not_extended),
@@ -127,6 +148,13 @@ WRONG_03B = {
     "trims from the end": ("cut at the end", wrong_03b_cut_at_the_end),
     "lengthens at the end": ("right end", wrong_03b_right_end),
     "the prompt masked out": ("mask of zeros", wrong_03b_mask_of_zeros),
+    "cuts the rows of the batch": ("rows cut", wrong_03b_rows_cut),
+    "shifts as well": ("one too few", wrong_03b_one_too_few),
+    "logits first": ("order", wrong_03b_order),
+    "ones over the padding": (
+        "padding visible",
+        wrong_03b_padding_visible,
+    ),
 }
 
 # ---- 03c: vocabulary_init --------------------------------------------
@@ -183,6 +211,30 @@ def wrong_03c_seed_ignored(weight, n, seed):
     return weight.detach()[ids].clone()
 
 
+def wrong_03c_first_rows(weight, n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randperm(n, generator=generator)
+    return weight.detach()[ids].clone()
+
+
+def wrong_03c_slice(weight, n, seed):
+    return weight.detach()[seed : seed + n].clone()
+
+
+def wrong_03c_block(weight, n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    last = len(weight) - n
+    first = int(torch.randint(last, (), generator=generator))
+    return weight.detach()[first : first + n].clone()
+
+
+def wrong_03c_width(weight, n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    width = weight.shape[1]
+    ids = torch.randint(width, (n,), generator=generator)
+    return weight.detach()[ids].clone()
+
+
 VARIANTS_03C = {"Python's random numbers, a Parameter": variant_03c}
 WRONG_03C = {
     "shares the table's memory": ("alias", wrong_03c_alias),
@@ -195,4 +247,8 @@ WRONG_03C = {
     "hangs on the table's graph": ("attached", wrong_03c_attached),
     "the first rows": ("not random", wrong_03c_not_random),
     "does not use the seed": ("seed ignored", wrong_03c_seed_ignored),
+    "shuffles n, not V": ("first rows", wrong_03c_first_rows),
+    "a slice that begins at the seed": ("neighbours", wrong_03c_slice),
+    "a slice from a random place": ("neighbours", wrong_03c_block),
+    "draws from d, not V": ("lower half", wrong_03c_width),
 }

@@ -1,6 +1,8 @@
 """Exercises of notebook 03: putting vectors before the text, what follows from it, where they
 start."""
 
+import itertools
+
 import torch
 
 from .core import Failure, Sheet, exercise, same, shape
@@ -137,6 +139,12 @@ def check_03b(sheet: Sheet, answer) -> None:
         same(got[0], target[1]) and same(got[1], target[0]),
     )
     sheet.wrong(
+        "order",
+        "All three are right, but not in their places: first the mask, then the labels, then the "
+        "logits.",
+        any(same([got[i] for i in order], target) for order in ORDERS),
+    )
+    sheet.wrong(
         "float mask",
         "The numbers of your mask or labels are right, but they are floats. The new columns need "
         "the type of the old ones: mask.new_ones(...), labels.new_full(...).",
@@ -156,6 +164,12 @@ def check_03b(sheet: Sheet, answer) -> None:
         "The new columns of the mask are 0: the model may not look at its prompt, and it could as "
         "well not be there.",
         shape(got[0]) == shape(target[0]) and bool((got[0][:, :n] == 0).all()),
+    )
+    sheet.wrong(
+        "padding visible",
+        "Your mask is 1 everywhere, so the padding has become visible. Keep the old mask, and put "
+        "n ones before it.",
+        shape(got[0]) == shape(target[0]) and bool((got[0] == 1).all()),
     )
     sheet.wrong(
         "right end",
@@ -178,9 +192,8 @@ def check_03b(sheet: Sheet, answer) -> None:
     kept = got[2]
     sheet.wrong(
         "one too many",
-        "You keep one place too many: the last vector's. It predicts the first token, so one more "
-        "target would be scored than without a prompt, and the losses could no longer be "
-        "compared. Cut exactly n.",
+        "You keep one place too many: the last vector's. Then T + 1 logits lie over T labels, and "
+        "each label lies one place off. Cut exactly n.",
         shape(kept) == (2, length + 1, vocabulary),
     )
     sheet.wrong(
@@ -196,6 +209,18 @@ def check_03b(sheet: Sheet, answer) -> None:
         same(kept, logits[:, :-n]),
     )
     sheet.wrong(
+        "rows cut",
+        "You cut the rows of the batch, not the places. The first dimension counts the rows: "
+        "logits[:, n:].",
+        same(kept, logits[n:]),
+    )
+    sheet.wrong(
+        "one too few",
+        "One place is lost at the end. The shift by one comes later, in the loss. Cut exactly n in "
+        "front, and nothing at the end.",
+        same(kept, logits[:, n:-1]),
+    )
+    sheet.wrong(
         "not trimmed",
         "The logits are as long as they came. Keep the T real places.",
         shape(kept) == shape(logits),
@@ -203,9 +228,14 @@ def check_03b(sheet: Sheet, answer) -> None:
     sheet.finish(all(same(g, t) for g, t in zip(got, target, strict=True)))
 
 
+ORDERS = list(itertools.permutations(range(3)))[1:]  # all but the right one
+
+
 def _places(value):
     if not isinstance(value, torch.Tensor) or value.ndim != 3:
         return value
+    if not len(value):
+        return f"shape {shape(value)}"
     return "  ".join(f"{v:g}" for v in value.detach()[0, :, 0].tolist())
 
 
@@ -321,8 +351,35 @@ def check_03c(sheet: Sheet, answer) -> None:
         "Your n vectors are the same token's. Draw n of them.",
         len(one.detach().unique(dim=0)) == 1,
     )
+    values = [call(seed) for seed in range(20)]
+    for value in values:
+        sheet.broken(value)
+    draws = [_row_numbers(value, original) for value in values]
+    drawn = [row for rows in draws for row in rows]
+    sheet.wrong(
+        "first rows",
+        "For 20 seeds all your tokens lie among the first n of the table: you shuffled n numbers, "
+        "not V. Shuffle all V, then take n.",
+        max(drawn) < n,
+    )
+    sheet.wrong(
+        "neighbours",
+        "Your tokens always follow each other in the table: one block of neighbours, not n draws.",
+        all(sorted(rows) == list(range(min(rows), min(rows) + n)) for rows in draws),
+    )
+    sheet.wrong(
+        "lower half",
+        f"For 20 seeds your tokens never come from the upper half of the table, only from rows 0 "
+        f"to {max(drawn)}. Draw from all V: weight.shape[0], not weight.shape[1].",
+        max(drawn) < len(original) // 2,
+    )
     sheet.finish(True)
 
 
 def _rows_found(vectors: torch.Tensor, table: torch.Tensor) -> int:
     return int((torch.cdist(vectors.double(), table.double()).min(dim=1).values < 1e-6).sum())
+
+
+def _row_numbers(vectors: torch.Tensor, table: torch.Tensor) -> list[int]:
+    """Which row of the table each vector is."""
+    return torch.cdist(vectors.detach().double(), table.double()).argmin(dim=1).tolist()

@@ -132,6 +132,7 @@ def with_band(
     log: bool = False,
     baselines: Mapping[str, float] | None = None,
     ticks: Mapping[float, str] | None = None,
+    of: str = "seeds",
     origin: str,
 ) -> CourseFigure:
     """Curves over a quantity, several seeds a point: the mean, and a band from least to most.
@@ -143,6 +144,7 @@ def with_band(
         bases: the base's fingerprint of each run; all the same.
         log: x on a log scale.
         ticks: x -> what is written there; None: each x that occurs, at most nine.
+        of: what the values of a point are: seeds, or draws.
 
     Raises:
         ValueError: fewer than 3 seeds, or mixed bases.
@@ -150,7 +152,7 @@ def with_band(
     one_base(bases)
     for name, points in series.items():
         several(points, f"{name}: the point")
-    figure, axes = canvas(title, origin=origin, note=BAND)
+    figure, axes = canvas(title, origin=origin, note=BAND.replace("seeds", of))
     with matplotlib.rc_context(RC):
         labels, values = _draw_bands(axes, series)
         values += (baselines or {}).values()
