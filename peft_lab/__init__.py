@@ -38,6 +38,7 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 _MODULES = {
     *_NAMES,
     "checkpoint",
+    "claims",
     "cli",
     "exercises",
     "plots",

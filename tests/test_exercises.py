@@ -29,8 +29,8 @@ for file in sorted((notebooks_dir() / "solutions").glob("0[0-4]_*.py")):
 
 MODEL = SOLUTIONS["model"]
 NAMES = {number: ("solution",) for number in CHECKS} | {"00a": ("snapshot", "weights_changed")}
-GIVEN = {"00c": {"model": MODEL}, "01b": {"parameters": SOLUTIONS["parameters"]}}
-PREDICTIONS = ("00b", "00c", "01b", "02a")
+GIVEN = {"00c": {"model": MODEL}, "01c": {"parameters": SOLUTIONS["parameters"]}}
+PREDICTIONS = ("00b", "00c", "01c", "02a")
 WRONG = [(n, name) for n in CHECKS for name in SOLUTIONS[f"WRONG_{n.upper()}"]]
 VARIANTS = [(n, name) for n in CHECKS for name in SOLUTIONS[f"VARIANTS_{n.upper()}"]]
 
@@ -199,7 +199,7 @@ def test_what_is_left_on_a_model_spoils_nothing():
 
 def test_the_target_of_a_prediction_stays_hidden(capsys):
     CHECKS["00c"](1, model=MODEL)
-    CHECKS["01b"](4 * 1000, parameters=1000)
+    CHECKS["01c"](4 * 1000, parameters=1000)
     said = capsys.readouterr().out.replace(",", "")
     assert "5120" not in said and "16000" not in said
 
@@ -430,24 +430,57 @@ def test_00c_two_slips_of_one_number_are_not_told_apart(capsys):
 
 
 @pytest.mark.parametrize("parameters", [1, 2, 4, 5, 8, 12, 16, 1000, 1_321_280])
-def test_01b_right_is_right_whatever_the_model(parameters, capsys):
-    assert CHECKS["01b"](16 * parameters, parameters=parameters) == 16 * parameters
-    assert CHECKS["01b"].last == RIGHT, _said(capsys)
+def test_01c_right_is_right_whatever_the_model(parameters, capsys):
+    assert CHECKS["01c"](16 * parameters, parameters=parameters) == 16 * parameters
+    assert CHECKS["01c"].last == RIGHT, _said(capsys)
 
 
-def test_01b_one_number_of_two_slips(capsys):
-    CHECKS["01b"](16, parameters=4)  # weights only, or one parameter
-    assert CHECKS["01b"].last == "other", _said(capsys)
+def test_01c_one_number_of_two_slips(capsys):
+    CHECKS["01c"](16, parameters=4)  # weights only, or one parameter
+    assert CHECKS["01c"].last == "other", _said(capsys)
 
 
-def test_01b_step_counters(capsys):
+def test_01c_step_counters(capsys):
     """What the notebook measures: 66 tensors have a counter of 4 bytes each."""
-    assert CHECKS["01b"](21_140_744, parameters=1_321_280) == 16 * 1_321_280
-    assert CHECKS["01b"].last == "step counters"
-    assert "You counted AdamW's step counters too; leave them out" in _said(capsys)
+    assert CHECKS["01c"](21_140_744, parameters=1_321_280) == 21_140_744
+    assert CHECKS["01c"].last == RIGHT
+    assert "step counters, 4 bytes a tensor: 66 tensors" in _said(capsys)
     for odd in (16 * 1_321_280 + 2, 17 * 1_321_280):
-        CHECKS["01b"](odd, parameters=1_321_280)
-        assert CHECKS["01b"].last == "other", odd
+        CHECKS["01c"](odd, parameters=1_321_280)
+        assert CHECKS["01c"].last == "other", odd
+
+
+@pytest.mark.parametrize("given", [21.14, "21.14", 20.16, 21140.5, 0.0211, 5.3])
+def test_01c_another_unit(given, capsys):
+    CHECKS["01c"](given, parameters=1_321_280)
+    assert CHECKS["01c"].last == "unit", _said(capsys)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_01b_one_batch_only(place, capsys):
+    def forgetting(before, after, held_out):
+        pairs = [scored_nll(m.eval(), held_out["stories"][place]) for m in (before, after)]
+        (was, count), (now, _) = pairs
+        return float(now - was) / count
+
+    _diagnosed("01b", forgetting, capsys)
+    assert CHECKS["01b"].last == "one batch"
+
+
+def test_01a_source_scored_even_where_bos_is_not(capsys):
+    def mask_labels(input_ids, source_length, pad_id):
+        labels = input_ids.clone()
+        labels[0] = -100
+        labels[input_ids == pad_id] = -100
+        return labels
+
+    said = _diagnosed("01a", mask_labels, capsys)
+    assert CHECKS["01a"].last == "source scored" and "here 4" in said
+
+
+def test_floats_do_not_run_together(capsys):
+    CHECKS["01a"](lambda ids, *_: torch.where(ids > 3, ids.float(), -100.0))
+    assert "-100.000-100" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("vote", ["bottom", "bottom two", "both", "below", "because", "best"])
@@ -484,7 +517,7 @@ def test_01a_labels_is_no_copy(capsys):
     )
 
 
-@pytest.mark.parametrize("number", ["01a", "01c", "03a", "03b", "04a", "04b", "04c"])
+@pytest.mark.parametrize("number", ["01a", "01b", "03a", "03b", "04a", "04b", "04c"])
 def test_a_function_that_ruins_its_input_is_told_so(number, capsys):
     """After the right answer, so nothing else is wrong; and it spoils no later question."""
     (right,) = solution(number)
@@ -518,7 +551,7 @@ def test_00a_a_dict_that_loses_an_entry_is_a_changed_input(capsys):
     assert CHECKS["00a"].last == "changed input" and "before" in _said(capsys)
 
 
-@pytest.mark.parametrize("number", ["01c", "02b", "04b"])
+@pytest.mark.parametrize("number", ["01b", "02b", "04b"])
 def test_a_function_that_changes_weights_is_told_so(number, capsys):
     (right,) = solution(number)
 
@@ -533,7 +566,7 @@ def test_a_function_that_changes_weights_is_told_so(number, capsys):
 
 
 @pytest.mark.parametrize("slip", ["undivided", "float", "warns"])
-def test_01c_prints_no_warning(slip, capsys, recwarn):
+def test_01b_prints_no_warning(slip, capsys, recwarn):
     """Two slips at once, the sum not divided and dropout on, showed a long path of PyTorch's."""
 
     def forgetting(before, after, held_out):
@@ -546,10 +579,10 @@ def test_01c_prints_no_warning(slip, capsys, recwarn):
     torch.set_warn_always(True)
     warnings.simplefilter("always")
     try:
-        _diagnosed("01c", forgetting, capsys)
+        _diagnosed("01b", forgetting, capsys)
     finally:
         torch.set_warn_always(always)
-    assert CHECKS["01c"].last == "train mode"
+    assert CHECKS["01b"].last == "train mode"
     assert [str(w.message) for w in recwarn.list] == []
 
 
@@ -570,14 +603,14 @@ def _pooled(models, held_out, pool):
 
 
 @pytest.mark.parametrize("pool", ["one sum", "mean of both", "added", "means"])
-def test_01c_stories_and_poems(pool, capsys):
-    said = _diagnosed("01c", lambda b, a, held_out: _pooled((b, a), held_out, pool), capsys)
-    assert CHECKS["01c"].last == "stories and poems" and "held-out stories alone" in said
+def test_01b_stories_and_poems(pool, capsys):
+    said = _diagnosed("01b", lambda b, a, held_out: _pooled((b, a), held_out, pool), capsys)
+    assert CHECKS["01b"].last == "stories and poems" and "held-out stories alone" in said
 
 
-def test_01c_one_number_has_no_entries(capsys):
-    said = _diagnosed("01c", lambda *_: 12.5, capsys)
-    assert CHECKS["01c"].last == "other" and "entry" not in said
+def test_01b_one_number_has_no_entries(capsys):
+    said = _diagnosed("01b", lambda *_: 12.5, capsys)
+    assert CHECKS["01b"].last == "other" and "entry" not in said
 
 
 def _no_freeze(model, k):

@@ -45,3 +45,10 @@ def test_a_baseline_may_lack_a_rung_and_another_series_may_not():
 def test_what_cannot_be_drawn_is_named(series, said):
     with pytest.raises(ValueError, match=said):
         plots.form_ladder(series, "A finding")
+
+
+def test_what_was_not_asked_is_a_dash_and_no_nought():
+    part = {"rhyming lines": SERIES["shuffled"]["rhyming lines"]}
+    figure = plots.form_ladder({**SERIES, "shuffled": part}, "A finding", chance=["shuffled"])
+    said = [[text.get_text() for text in panel.texts] for panel in figure.axes]
+    assert said == [["75", "–"], ["50", "12"]]

@@ -10,6 +10,7 @@ import pytest
 import tiny
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.patches import Circle
 from matplotlib.text import Text
 
 from peft_lab import plots
@@ -306,15 +307,38 @@ def test_forward_steps_tell_the_real_shapes():
 
     model = tiny.tiny("llama", torch.float32)
     outer, inside = map(dict, FORWARD)
+    assert [name for name, _ in FORWARD[1]].count("+") == 2  # one past attention, one past the rest
     seen = {}
     block = model.model.layers[0]
     for name, module in {
-        "embeddings": model.model.embed_tokens, "feed-forward": block.mlp.up_proj,
-        "final norm": model.model.norm, "logits": model.lm_head, "block's sum": block,
+        "embeddings": model.model.embed_tokens, "feed-\nforward": block.mlp.up_proj,
+        "final norm": model.model.norm, "logits": model.lm_head, "+": block,
+        "norm": block.input_layernorm, "output": block.self_attn.o_proj,
+        "2nd norm": block.post_attention_layernorm,
     }.items():  # fmt: skip
         module.register_forward_hook(lambda m, a, y, name=name: seen.update({name: y}))
     model(tiny.tokens(2, 7))
     for name, value in seen.items():
         assert tuple(value.shape) == {**outer, **inside}[name]
-    assert inside["keys, values"] == (2, 2, 7, 8) and inside["queries"] == (2, 4, 7, 8)
-    assert inside["attention"] == (2, 4, 7, 7)
+    assert inside["q, k, v"] == "2 ×\n4, 2 ×\n7 × 8"  # grouped-query attention
+    assert inside["shares"] == (2, 4, 7, 7) and inside["attention"] == (2, 4, 7, 8)
+
+
+def test_forward_map_leads_x_past_what_is_added_to_it():
+    """Two lines, each from before a group of steps to the sum behind it."""
+    (axes,) = make("forward_map").axes
+    past = [line for line in axes.lines if line.get_color() == style.VERMILION]
+    sums = sorted(p.center[0] for p in axes.patches if isinstance(p, Circle))
+    assert [line.get_xdata()[-1] for line in past] == sums
+    assert past[0].get_xdata()[0] < past[0].get_xdata()[-1] < past[1].get_xdata()[0] < sums[1]
+    assert [t.get_text() for t in axes.texts].count("+") == 2
+
+
+def test_loss_curves_on_a_log_axis():
+    curves = {"rate 0.3": [(0, 4.7), (5, 57.0), (10, 12.0)]}
+    (axes,) = plots.loss_curves(curves, TITLE, baselines={"counting": 6.2}, log=True).axes
+    assert axes.get_yscale() == "log" and axes.get_ylabel().endswith("(nats a token, log scale)")
+    low, high = axes.get_ylim()
+    assert 3 < low < 4.7 and 57 < high < 80
+    shown = [t.get_text() for t in axes.get_yticklabels()]
+    assert {"5", "10", "20", "50"} <= set(shown)

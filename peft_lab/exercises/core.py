@@ -310,7 +310,7 @@ def _row(row: torch.Tensor, digits: int) -> str:
     values = row.tolist()
     show = values if len(values) <= 14 else values[:12]
     if row.is_floating_point():
-        cells = [f"{v:{digits + 4}.{digits}f}" for v in show]
+        cells = [f" {v:{digits + 3}.{digits}f}" for v in show]
     else:
         cells = [f"{v:>5}" if not isinstance(v, bool) else f"{v!s:>6}" for v in show]
     return "[" + "".join(cells).rstrip() + (" …" if len(values) > len(show) else "") + " ]"

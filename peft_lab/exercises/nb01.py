@@ -1,5 +1,5 @@
-"""Exercises of notebook 01: which tokens are scored, what AdamW keeps in memory, what was
-forgotten."""
+"""Exercises of notebook 01: which tokens are scored, what was forgotten, what AdamW keeps in
+memory."""
 
 import torch
 from torch import nn
@@ -45,6 +45,12 @@ def check_01a(sheet: Sheet, answer) -> None:
     )
     target = mask_labels(ids, 4, pad)
     sheet.wrong(
+        "floats",
+        "Right numbers, but floats: labels must stay integers, as input_ids are. "
+        "(torch.where(place, -100, input_ids) keeps them so.)",
+        labels.is_floating_point() and torch.equal(labels, target.to(labels.dtype)),
+    )
+    sheet.wrong(
         "length",
         f"input_ids has {len(ids)} places, your labels have {len(labels)}: one label a place.",
         len(labels) not in (len(ids), len(ids) - 1),
@@ -55,6 +61,12 @@ def check_01a(sheet: Sheet, answer) -> None:
         "You moved the labels one place to the left. The model's loss does that itself, so it "
         "would happen twice. Labels stand under the token they name.",
         same(labels, shifted) or same(labels[:-1], ids[1:]) or same(labels[:7], shifted[:7]),
+    )
+    sheet.wrong(
+        "plus 100",
+        "You wrote 100. Only -100, with its minus, is left out of the loss; 100 is a token like "
+        "any other.",
+        bool((labels == 100).any()),
     )
     sheet.wrong(
         "zero",
@@ -73,6 +85,11 @@ def check_01a(sheet: Sheet, answer) -> None:
         "You masked the poem and kept the request. The request is given, the poem is to be "
         "learned.",
         bool((labels[4:7] == -100).all()),
+    )
+    sheet.wrong(
+        "source scored",
+        "The source is still scored: the first source_length places (here 4) must hold -100.",
+        bool((labels[1:4] == ids[1:4]).all()),
     )
     sheet.wrong(
         "padding scored",
@@ -102,73 +119,6 @@ def _tensor(value) -> bool:
 
 
 # --- 01b ----------------------------------------------------------------------
-
-
-def training_bytes(*, parameters: int) -> int:
-    """Bytes of weights, gradients and AdamW's two moments in float32, without activations."""
-    return 16 * parameters
-
-
-@exercise("01b", "bytes to train every parameter with AdamW", training_bytes, prediction=True)
-def check_01b(sheet: Sheet, predicted, *, parameters: int) -> None:
-    """``predicted``: bytes kept for ``parameters`` float32 parameters trained by AdamW, without
-    activations."""
-    value, empty = number(predicted), predicted is None or predicted is ...
-    sheet.note(f"{parameters:,} parameters, all trained, float32, AdamW; activations not counted")
-    if value is None:
-        shown = "(nothing yet)" if empty else repr(predicted)
-    else:
-        shown = f"{value:,.0f} bytes, {value / parameters:g} a parameter"
-    sheet.note(f"  yours   {shown}")
-    sheet.broken(NOTHING if empty else True)
-    sheet.wrong("not a number", "A number of bytes was expected.", value is None)
-    target = training_bytes(parameters=parameters)
-    slips = [
-        (
-            "per parameter",
-            f"That is what one parameter takes. There are {parameters:,} of them.",
-            [16],
-        ),
-        (
-            "weights only",
-            "4 bytes a parameter are the weights alone: enough to use the model, not to train it. "
-            "What does loss.backward() add, and what does the optimiser remember?",
-            [4 * parameters],
-        ),
-        (
-            "no optimiser",
-            "8 bytes a parameter are weights and gradients: plain SGD. AdamW remembers two more "
-            "numbers for each parameter.",
-            [8 * parameters],
-        ),
-        (
-            "one moment",
-            "12 bytes a parameter hold one moment. AdamW keeps two: a running mean of the "
-            "gradient and one of its square.",
-            [12 * parameters],
-        ),
-        (
-            "elements",
-            "That is a count of numbers. Each takes 4 bytes in float32.",
-            [count * parameters for count in (1, 2, 3)],
-        ),
-    ]
-    sheet.slips(value, target, slips)
-    more = value - target  # 4 bytes a tensor, and a tensor has hundreds of numbers
-    sheet.wrong(
-        "step counters",
-        "You counted AdamW's step counters too; leave them out. (Otherwise it is right. They are "
-        f"4 bytes a tensor: {more:,.0f} bytes would be {more / 4:,.0f} tensors.)",
-        0 < more <= 4 * parameters / 100 and more % 4 == 0,
-    )
-    text = "4 for the weight, 4 for its gradient, 8 for AdamW's two moments."
-    general = (
-        "Not yet. Count the numbers kept for each parameter (its value is one), times 4 bytes."
-    )
-    sheet.finish(value == target, text if value == target else general)
-
-
-# --- 01c ----------------------------------------------------------------------
 
 
 def forgetting(before: nn.Module, after: nn.Module, held_out: dict[str, list[dict]]) -> float:
@@ -216,8 +166,8 @@ def _batches(seed: int) -> list[dict]:
     return batches
 
 
-@exercise("01c", "forgetting", forgetting)
-def check_01c(sheet: Sheet, answer) -> None:
+@exercise("01b", "forgetting", forgetting)
+def check_01b(sheet: Sheet, answer) -> None:
     """``forgetting(before, after, held_out) -> float``: models, and {"stories": batches,
     "poems": batches}."""
     held_out = {"stories": _batches(0), "poems": _batches(1)}
@@ -242,7 +192,7 @@ def check_01c(sheet: Sheet, answer) -> None:
     )
     sheet.wrong(
         "train mode",
-        "The same question twice, and two answers: dropout is at work. Models come out of "
+        "The same question twice, and two answers: dropout is at work. These models come out of "
         "training in train mode; call .eval() before you measure.",
         noisy,
     )
@@ -275,6 +225,19 @@ def check_01c(sheet: Sheet, answer) -> None:
     total = target * sum(int((b["labels"] != -100).sum()) for b in held_out["stories"])
     sheet.wrong(
         "sum", "That is the sum over all tokens. Divide by their number.", same(value, total, 1e-4)
+    )
+    sheet.wrong(
+        "per batch",
+        "You divided the nats by the number of batches. The loss is a number a token: divide by "
+        "the number of scored tokens.",
+        same(value, total / len(held_out["stories"]), 1e-4),
+    )
+    single = [_variant(before, after, [batch], means=False) for batch in held_out["stories"]]
+    sheet.wrong(
+        "one batch",
+        'Only one batch was scored. held_out["stories"] is a list of batches: go through all of '
+        "them, and add up.",
+        any(same(value, one, 1e-4) for one in single),
     )
     alone = [_loss(m.eval(), held_out["stories"], means=False) for m in (before, after)]
     sheet.wrong(
@@ -312,3 +275,83 @@ def _loss(model: nn.Module, batches: list[dict], *, means: bool) -> float:
 
 def _variant(before: nn.Module, after: nn.Module, batches: list[dict], *, means: bool) -> float:
     return _loss(after.eval(), batches, means=means) - _loss(before.eval(), batches, means=means)
+
+
+# --- 01c ----------------------------------------------------------------------
+
+
+def training_bytes(*, parameters: int) -> int:
+    """Bytes of weights, gradients and AdamW's two moments in float32, without activations."""
+    return 16 * parameters
+
+
+_UNITS = {"kilobytes": (1e3, 2**10), "megabytes": (1e6, 2**20), "gigabytes": (1e9, 2**30)}
+
+
+@exercise("01c", "bytes to train every parameter with AdamW", training_bytes, prediction=True)
+def check_01c(sheet: Sheet, predicted, *, parameters: int) -> None:
+    """``predicted``: bytes kept for ``parameters`` float32 parameters trained by AdamW, without
+    activations."""
+    value, empty = number(predicted), predicted is None or predicted is ...
+    sheet.note(f"{parameters:,} parameters, all trained, float32, AdamW; activations not counted")
+    if value is None:
+        shown = "(nothing yet)" if empty else repr(predicted)
+    else:
+        shown = f"{value:,.0f} bytes, {value / parameters:g} a parameter"
+    sheet.note(f"  yours   {shown}")
+    sheet.broken(NOTHING if empty else True)
+    sheet.wrong("not a number", "A number of bytes was expected.", value is None)
+    target = training_bytes(parameters=parameters)
+    slips = [
+        (
+            "per parameter",
+            f"That is what one parameter takes. There are {parameters:,} of them.",
+            [16],
+        ),
+        (
+            "weights only",
+            "4 bytes a parameter are the weights alone: enough to use the model, not to train it. "
+            "What does loss.backward() add, and what does the optimiser remember?",
+            [4 * parameters],
+        ),
+        (
+            "no optimiser",
+            "8 bytes a parameter are weights and gradients: plain SGD. AdamW remembers two more "
+            "numbers for each parameter.",
+            [8 * parameters],
+        ),
+        (
+            "one moment",
+            "12 bytes a parameter hold one moment. AdamW keeps two: a running mean of the "
+            "gradient and one of its square.",
+            [12 * parameters],
+        ),
+        (
+            "elements",
+            "That is a count of numbers. Each takes 4 bytes in float32.",
+            [count * parameters for count in (1, 2, 3)],
+        ),
+    ]
+    sheet.slips(value, target, slips)
+    likely = {count * parameters for count in (4, 8, 12, 16)}  # bytes
+    for unit, sizes in _UNITS.items():
+        sheet.wrong(
+            "unit",
+            f"That looks like {unit}, and rounded. Give bytes, to the last digit: a product with "
+            "`parameters` in it.",
+            value < parameters
+            and any(abs(value * s / count - 1) < 0.02 for s in sizes for count in likely),
+        )
+    more = value - target  # 4 bytes a tensor, and a tensor has hundreds of numbers
+    counted = 0 < more <= 4 * parameters / 100 and more % 4 == 0
+    text = "4 for the weight, 4 for its gradient, 8 for AdamW's two moments."
+    if counted:
+        text += (
+            " And you thought of AdamW's step counters, 4 bytes a tensor: "
+            f"{more / 4:,.0f} tensors. Without them it is {target:,}."
+        )
+    general = (
+        "Not yet. Count the numbers kept for each parameter (its value is one), times 4 bytes."
+    )
+    right = value == target or counted
+    sheet.finish(right, text if right else general)

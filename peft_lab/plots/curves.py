@@ -49,6 +49,17 @@ def _margin(axes, values: Iterable[float], share: float = 0.08) -> None:
     axes.set_ylim(low - pad, high + pad)
 
 
+def _log_losses(axes, values: Iterable[float]) -> None:
+    """A log axis from below the least to above the most, with ticks in plain numbers."""
+    values = [v for v in values if v is not None and math.isfinite(v)]
+    room = (max(values) / min(values)) ** 0.08
+    axes.set_yscale("log")
+    axes.set_ylim(min(values) / room, max(values) * room)
+    axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def _whole_steps(axes) -> None:
     """Ticks at whole numbers: there is no half step."""
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
@@ -61,6 +72,7 @@ def loss_curves(
     baselines: Mapping[str, float] | None = None,
     ylabel: str = LOSS,
     xlabel: str = "training step",
+    log: bool = False,
     origin: str | None = "live, 1 seed",
 ) -> CourseFigure:
     """Losses on one time axis, each with its name at its end: e.g. poems and stories.
@@ -68,6 +80,7 @@ def loss_curves(
     Args:
         curves: name -> list of (step, loss), as ``History.validation`` keeps them.
         baselines: name -> a loss drawn as a horizontal line.
+        log: a log axis of losses, for a curve that leaves its baselines far behind.
     """
     empty = [name for name, points in curves.items() if not len(points)]
     if not curves or empty:
@@ -86,7 +99,11 @@ def loss_curves(
             labels.append((name, losses[-1], colour))
             values += losses
         _baselines(axes, baselines, labels)
-        _margin(axes, values)
+        if log:
+            _log_losses(axes, values)
+            ylabel = f"{ylabel.removesuffix(')')}, log scale)"
+        else:
+            _margin(axes, values)
         if all(float(step).is_integer() for points in curves.values() for step, _ in points):
             _whole_steps(axes)
         axes.set(xlabel=xlabel, ylabel=ylabel)

@@ -46,6 +46,7 @@ def form_ladder(
         for rung, panel in zip(rungs, axes[0], strict=True):
             for i, name in enumerate(names):
                 if rung not in series[name]:
+                    panel.text(3, i, "–", va="center", fontsize=8.5, color=GREY)  # not 0
                     continue
                 values = [float(value) for value in series[name][rung]]
                 mean = 100 * fmean(values)
@@ -58,9 +59,9 @@ def form_ladder(
                 low, high = max(0.0, mean - half), min(100.0, mean + half)
                 panel.plot([low, high], [i, i], color="#222222", lw=1.1)
                 panel.text(
-                    max(high, mean) + 3, i, f"{mean:.0f}", va="center", fontsize=8.5
+                    max(high, mean) + 6, i, f"{mean:.0f}", va="center", fontsize=8.5
                 )  # fmt: skip
-            panel.set(xlim=(0, 122), xlabel="% of lines" if "rhym" in rung else "% of texts")
+            panel.set(xlim=(0, 126), xlabel="% of lines" if "rhym" in rung else "% of texts")
             panel.set_xticks([0, 50, 100])
             panel.set_title(rung, loc="left", fontsize=9)
             panel.tick_params(axis="y", length=0)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.patheffects as effects
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from .style import (
     BLACK,
@@ -256,13 +256,17 @@ def forward_steps(config, rows: int, length: int) -> tuple[list, list]:
         ("logits", (b, t, vocabulary)),
         ("loss", ()),
     ]
+    same = (b, heads, t, width) if keys == heads else f"{b} ×\n{heads}, {keys} ×\n{t} × {width}"
     inside = [
-        ("queries", (b, heads, t, width)),
-        ("keys, values", (b, keys, t, width)),
-        ("attention", (b, heads, t, t)),
-        ("heads joined", (b, t, d)),
-        ("feed-forward", (b, t, inner)),
-        ("block's sum", (b, t, d)),
+        ("norm", (b, t, d)),
+        ("q, k, v", same),
+        ("shares", (b, heads, t, t)),
+        ("attention", (b, heads, t, width)),
+        ("output", (b, t, d)),
+        ("+", (b, t, d)),
+        ("2nd norm", (b, t, d)),
+        ("feed-\nforward", (b, t, inner)),
+        ("+", (b, t, d)),
     ]
     return outer, inside
 
@@ -271,46 +275,66 @@ def forward_map(outer: Sequence, inside: Sequence, title: str, *, zoom: int = 2)
     """The map of one forward pass: boxes with shapes, and one block opened.
 
     Args:
-        outer, inside: (name, shape) each; :func:`forward_steps` makes them from a config.
+        outer, inside: (name, shape) each; :func:`forward_steps` makes them from a config. A step
+            named "+" is drawn as a sum, with a line to it past the steps before.
         zoom: which outer box is the one that is opened below.
     """
     figure, axes = canvas(title, blank=True)
     top = axes.get_ylim()[1]
-    height = 84
+    height, gap, sum_width = 80, 11, 16
 
-    def row(steps: Sequence, y: float, face: str, edge: str) -> list[float]:
-        gap = 13
-        width = (SIZE[0] - 16 - gap * (len(steps) - 1)) / len(steps)
-        centres = []
+    def row(steps: Sequence, x: float, end: float, y: float, edge: str) -> list[tuple]:
+        sums = sum(name == "+" for name, _ in steps)
+        small = 7.2 if len(steps) > 6 else 7.6
+        free = end - x - gap * (len(steps) - 1) - sums * sum_width
+        width, middle, places = free / (len(steps) - sums), y + height / 2, []
         for i, (name, dims) in enumerate(steps):
-            x = 8 + i * (width + gap)
-            marked = face if edge != "#444444" or i == zoom else "white"
+            if i:
+                _arrow(axes, (x - gap + 2, middle), (x - 1, middle))
+            if name == "+":
+                axes.add_patch(
+                    Circle((x + sum_width / 2, middle), sum_width / 2, fc="white", ec=VERMILION)
+                )
+                axes.text(x + sum_width / 2, middle, "+", ha="center", va="center", fontsize=10,
+                          color=VERMILION, fontweight="bold")  # fmt: skip
+                places.append((x, x + sum_width))
+                x += sum_width + gap
+                continue
+            marked = TINTS[BLUE] if edge == BLUE or i == zoom else "white"
             _box(axes, x, y, width, height, face=marked, edge=edge)
             axes.text(
-                x + width / 2, y + height - 9, name, ha="center", va="top", fontsize=7.6,
-                fontweight="bold",
+                x + width / 2, y + height - 9, name, ha="center", va="top", fontsize=small,
+                fontweight="bold", linespacing=1.1,
             )  # fmt: skip
             axes.text(
-                x + width / 2, y + height / 2 - 8, _shape(dims), ha="center", va="center",
+                x + width / 2, y + height / 2 - 11, _shape(dims), ha="center", va="center",
                 fontsize=8, linespacing=1.4, color="#222222",
             )  # fmt: skip
-            centres.append(x + width / 2)
-            if name.startswith("keys"):  # made beside the queries, not from them
-                axes.text(x - gap / 2, y + height / 2, "&", ha="center", va="center", fontsize=8.5)
-            elif i:
-                _arrow(axes, (x - gap + 2, y + height / 2), (x - 1, y + height / 2))
-        return [*centres, width]
+            places.append((x, x + width))
+            x += width + gap
+        return places
 
-    upper, lower = top - height - 4, 24
-    *centres, width = row(outer, upper, TINTS[BLUE], "#444444")
-    row(inside, lower, TINTS[BLUE], BLUE)
-    x = centres[zoom]
-    for start, end in ((x - width / 2, 10), (x + width / 2, SIZE[0] - 10)):
-        axes.plot([start, end], [upper, lower + height + 22], color=BLUE, lw=0.8, ls=":")
+    upper, lower, right = top - height - 4, 24, SIZE[0] - 8
+    left, end = row(outer, 8, right, upper, "#444444")[zoom]
+    for start, stop in ((left, 10), (end, right - 2)):
+        axes.plot([start, stop], [upper, lower + height + 46], color=BLUE, lw=0.8, ls=":")
     axes.text(
-        SIZE[0] / 2, lower + height + 6, "inside one block", ha="center", va="bottom", fontsize=9,
+        SIZE[0] / 2, lower + height + 34, "inside one block", ha="center", va="bottom", fontsize=9,
         color=BLUE, fontweight="bold",
     )  # fmt: skip
+    begin = 8 + 2 * gap  # x comes in here
+    places, middle, over = row(inside, begin, right - 2 * gap, lower, BLUE), lower + height / 2, 14
+    _arrow(axes, (8, middle), (begin - 1, middle))
+    _arrow(axes, (places[-1][1] + 2, middle), (right, middle))
+    fork = 8 + gap - 3
+    for (name, _), (left, end) in zip(inside, places, strict=True):
+        if name == "+":  # x goes past what was made from it, and is added
+            x, high = (left + end) / 2, lower + height + over
+            axes.plot([fork, fork, x], [middle, high, high], color=VERMILION, lw=1.6)
+            _arrow(axes, (x, high), (x, middle + sum_width / 2), colour=VERMILION, width=1.6)
+            axes.text((fork + x) / 2, high + 3, "x", ha="center", va="bottom", fontsize=8.5,
+                      color=ink(VERMILION), fontweight="bold")  # fmt: skip
+            fork = end + gap / 2
     axes.text(
         8, 4, "rows × places × numbers; the heads of attention count as a further axis",
         fontsize=8, color=GREY, va="bottom",

@@ -1,0 +1,59 @@
+"""Cards: the interval against Student's density, the verdict at its borders, a wrong card named."""
+
+import pytest
+import torch
+
+from peft_lab import claims
+from peft_lab.claims import Interval, card, interval, settle, verdict
+
+VALUES = torch.linspace(0.1, 0.5, 40).tolist()
+
+
+def within(limit: float, freedom: int) -> float:
+    """The probability that Student's t lies within ±limit, by integrating its density."""
+    t = torch.linspace(-limit, limit, 100_001, dtype=torch.float64)
+    density = torch.distributions.StudentT(torch.tensor(float(freedom))).log_prob(t).exp()
+    return float(torch.trapezoid(density, t))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 8, 21, 22, 32, 64, 200])
+def test_the_factor_is_that_of_student(count):
+    assert within(claims.student(count), count - 1) == pytest.approx(0.95, abs=3e-4)
+
+
+def test_interval_is_the_mean_and_students_t_standard_errors():
+    found, values = interval(VALUES), torch.tensor(VALUES, dtype=torch.float64)
+    half = 2.0227 * values.std() / 40**0.5
+    assert found.mean == pytest.approx(float(values.mean()))
+    assert found.low == pytest.approx(float(values.mean() - half), abs=1e-5)
+    assert found.high == pytest.approx(float(values.mean() + half), abs=1e-5)
+
+
+def test_one_value_has_no_interval():
+    with pytest.raises(ValueError, match="differences: 1 values.*at least 2"):
+        interval([1.0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.1, 0.3, "shown"), (0.09, 0.3, "not shown"), (-0.04, 0.02, "not shown"),
+        (-0.3, -0.1, "opposite"), (-0.3, -0.09, "not shown"),
+    ],
+)  # fmt: skip
+def test_the_whole_interval_must_lie_beyond(low, high, said):
+    assert verdict(Interval((low + high) / 2, low, high), 0.1) == said
+
+
+def test_settle_agrees_with_the_card_or_fails(monkeypatch, capsys):
+    monkeypatch.setenv("PEFT_LAB_STRICT", "1")
+    assert card("01-poems-learned")["verdict"] == "shown"
+    found = settle("01-poems-learned", [0.8 + 0.01 * (i % 3) for i in range(40)])
+    assert found.low > 0.1 and "(needed: 0.10): shown" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="opposite"):
+        settle("01-poems-learned", [-0.8 + 0.01 * (i % 3) for i in range(40)])
+
+
+def test_an_unknown_card_is_named():
+    with pytest.raises(KeyError, match="01-rhyme"):
+        claims.card("01-nothing")
