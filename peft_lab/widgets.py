@@ -9,51 +9,62 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .anatomy import block_parameters, dimensions, outer_parameters
 from .plots.style import count_text, size_text
+from .text_measures import kind_of_text
 
-# ---- 00: three talents, files of several sizes
-# -----------------------------------------------------
+# ---- 00: swap the file, and write on
+# -------------------------------------------------------------------
+
+Tell = Callable[[str, str, float, int], str]  # talent, first line, temperature, seed -> text
 
 
-def talent_text(examples: Sequence[Mapping], talent: str, at_most: float) -> Mapping:
-    """The example of a talent with the largest file of at most so many bytes; else its smallest.
+def talent_turn(
+    tell: Tell, talent: str, line: str, own: str = "", temperature: float = 0.6, seed: int = 0
+) -> dict:
+    """One turn of the game: attach a file, write on from a first line, look at the form.
 
     Args:
-        examples: {"talent", "bytes", "text"} each.
+        tell: does the swap and writes: tell(talent, line, temperature, seed).
+        line: the first line that was chosen; ``own``, if it is not blank, goes before it.
 
-    Raises:
-        ValueError: no example of this talent.
+    Returns:
+        {"talent", "line", "text", "form"}; the form as ``kind_of_text`` has it.
     """
-    own = sorted((e for e in examples if e["talent"] == talent), key=lambda e: e["bytes"])
-    if not own:
-        known = ", ".join(sorted({e["talent"] for e in examples})) or "none"
-        raise ValueError(f"talent={talent!r}: the examples have {known}.")
-    fitting = [e for e in own if e["bytes"] <= at_most]
-    return fitting[-1] if fitting else own[0]
+    line = " ".join(own.split()) or line
+    text = tell(talent, line, temperature, seed)
+    return {"talent": talent, "line": line, "text": text, "form": kind_of_text(text)}
 
 
-def talent_table(examples: Sequence[Mapping]) -> None:
-    """Print every stored text, by talent and size."""
-    for e in sorted(examples, key=lambda e: (e["talent"], e["bytes"])):
-        print(f"{e['talent']}, {size_text(e['bytes'])}")
-        print(_indented(e["text"]))
+def talent_table(texts: Mapping[str, Sequence[str]], lines: Sequence[str]) -> None:
+    """Print each first line, and under it what each talent made of it, with its form.
+
+    Args:
+        texts: talent -> one text a line.
+    """
+    for i, line in enumerate(lines):
+        print(line)
+        for talent, found in texts.items():
+            said = " / ".join(found[i].split("\n"))
+            said = said if len(said) <= 56 else said[:54].rstrip() + " …"
+            print(f"    {talent:<10}{kind_of_text(found[i]):<10}{said}")
 
 
-def talent_widget(examples: Sequence[Mapping]) -> None:
-    """Choose a talent and the size of its file; read what the model then writes."""
-    from ipywidgets import SelectionSlider, ToggleButtons
+def talent_widget(tell: Tell, talents: Sequence[str], lines: Sequence[str]) -> None:
+    """Choose a file, a first line or one of your own, and the draw; the model writes at once."""
+    from ipywidgets import Dropdown, IntSlider, SelectionSlider, Text, ToggleButtons
 
-    talents = list(dict.fromkeys(e["talent"] for e in examples))
-    sizes = sorted({e["bytes"] for e in examples})
-
-    def draw(talent, file):
-        example = talent_text(examples, talent, file)
-        print(f"{talent}: a file of {size_text(example['bytes'])}\n")
-        print(_indented(example["text"]))
+    def draw(talent, line, own, temperature, seed):
+        turn = talent_turn(tell, talent, line, own, temperature, seed)
+        print(f"{turn['line']}\n{_indented(turn['text'])}\n\nform: {turn['form']}")
 
     _play(
         draw,
-        talent=ToggleButtons(options=talents, description="talent"),
-        file=SelectionSlider(options=[(size_text(s), s) for s in sizes], description="file"),
+        talent=ToggleButtons(options=list(talents), description="file"),
+        line=Dropdown(options=list(lines), description="first line"),
+        own=Text(placeholder="write one, then press Enter", description="or your own"),
+        temperature=SelectionSlider(
+            options=[0.0, 0.3, 0.6, 0.9, 1.2, 1.5], value=0.6, description="temperature"
+        ),
+        seed=IntSlider(min=0, max=9, description="draw"),
     )
 
 

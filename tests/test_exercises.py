@@ -652,3 +652,55 @@ def test_00b_says_where_the_cell_is(capsys):
     CHECKS["00b"](wrong("00b")["believes the glossary"][1])
     said = _said(capsys)
     assert "the cell below, under Train it" in said
+
+
+# Notebook 00: what a second learner found by running.
+
+
+def _every_parameter(change):
+    return lambda model: {n: change(p) for n, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "text"),
+    [
+        (lambda p: p.detach().numpy().copy(), "no tensors", "of type ndarray"),
+        (lambda p: p.tolist(), "no tensors", "of type list"),
+        (lambda p: hash(p.detach().numpy().tobytes()), "no tensors", "of type int"),
+        (lambda p: p.detach(), "references", "references to the same memory"),
+        (lambda p: p.data.bfloat16(), "other values", "other values"),
+        (lambda p: p.sum(), "other values", "other values"),
+    ],
+)
+def test_00a_says_what_is_amiss_with_the_values(change, kind, text, capsys):
+    CHECKS["00a"](_every_parameter(change), solution("00a")[1])
+    assert CHECKS["00a"].last == kind and text in _said(capsys)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        _every_parameter(torch.clone),
+        _every_parameter(copy.deepcopy),
+        lambda model: copy.deepcopy(model.state_dict()),
+        lambda model: (
+            {"a tied name": model.block.bias.clone()}
+            | {n: t.clone() for n, t in model.state_dict().items()}
+        ),
+    ],
+)
+def test_00a_every_true_copy_is_right(take, capsys):
+    CHECKS["00a"](take, solution("00a")[1])
+    assert CHECKS["00a"].last == RIGHT, _said(capsys)
+
+
+def test_00a_two_halves_that_do_not_fit_together(capsys):
+    """A copy that still asks for gradients, and a comparison that calls .numpy()."""
+    _, changed = SOLUTIONS["VARIANTS_00A"]["hashes of the bytes"]
+    CHECKS["00a"](_every_parameter(torch.clone), changed)
+    assert CHECKS["00a"].last == "raises" and "numpy()" in _said(capsys)
+
+
+def test_00b_both_places_in_one_message(capsys):
+    CHECKS["00b"]({1: "true", 2: "false", 3: "true", 4: "false", 5: "not by a hash"})
+    assert CHECKS["00b"].last == "places by hash" and "Claims 3 and 4" in _said(capsys)

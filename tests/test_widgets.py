@@ -11,11 +11,12 @@ from peft_lab import widgets
 from peft_lab.accounting import memory
 from peft_lab.methods import FullFineTuning, LayerFreezing, PrefixTuning, PromptTuning
 
-EXAMPLES = [
-    {"talent": "story", "bytes": 1_000, "text": "Once."},
-    {"talent": "story", "bytes": 5_000, "text": "Once upon a time."},
-    {"talent": "poem", "bytes": 2_000, "text": "The moon,\nthe spoon."},
-]
+LINES = ["The fox ran.", "It rained."]
+TALENTS = {
+    "no file": ["Once upon a time there was a fox. " * 3, "Once it rained."],
+    "poems": ["The moon,\nthe spoon.", "The rain,\nthe grain,\nthe lane."],
+    "moods": ["sad", "proud"],
+}
 SAMPLES = {0: "a story", 20: "half a poem", 100: "a poem"}
 TOKENS = ["<bos>", "Once", "upon", "<eos>"]
 CONFIG = tiny.config("llama")
@@ -26,16 +27,22 @@ def batch(rows: int, length: int) -> dict:
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
 
 
+def tell(talent: str, line: str, temperature: float, seed: int) -> str:
+    """Stands for the notebook's, which swaps the file: each control leaves its trace."""
+    text = TALENTS[talent][LINES.index(line) if line in LINES else 0]
+    return text if talent == "moods" else f"{text}\n{line} {temperature} {seed}"
+
+
 def test_talents_over_the_grid():
-    for talent, size in itertools.product(("story", "poem"), (1, 1_000, 2_000, 4_999, 5_000, 1e9)):
-        found = widgets.talent_text(EXAMPLES, talent, size)
-        own = [e for e in EXAMPLES if e["talent"] == talent]
-        assert found in own
-        assert found["bytes"] <= size or found == own[0]
-    assert widgets.talent_text(EXAMPLES, "story", 5_000)["text"] == "Once upon a time."
-    assert widgets.talent_text(EXAMPLES, "story", 4_999)["text"] == "Once."
-    with pytest.raises(ValueError, match="'mood'.*poem, story"):
-        widgets.talent_text(EXAMPLES, "mood", 1)
+    forms = {"no file": "story", "poems": "poem", "moods": "one word"}
+    for talent, line, own in itertools.product(TALENTS, LINES, ("", "  ", " My  own. ")):
+        for temperature, seed in itertools.product((0.0, 0.6, 1.5), (0, 9)):
+            turn = widgets.talent_turn(tell, talent, line, own, temperature, seed)
+            first = "My own." if own.strip() else line
+            text = tell(talent, first, temperature, seed)
+            form = "poem" if (talent, line, own.strip()) == ("no file", LINES[1], "") else None
+            wanted = {"talent": talent, "line": first, "text": text, "form": form or forms[talent]}
+            assert turn == wanted
 
 
 def test_samples_over_the_grid():
@@ -130,7 +137,7 @@ def test_layer_shares_over_the_grid():
 
 
 VIEWS = {
-    "talent_widget": (EXAMPLES,),
+    "talent_widget": (tell, list(TALENTS), LINES),
     "samples_widget": (SAMPLES,),
     "memory_widget": ({"tiny": CONFIG},),
     "blocks_widget": (CONFIG,),
@@ -139,7 +146,7 @@ VIEWS = {
     "shares_widget": (torch.rand(2, 3, 4).tolist(), TOKENS),
 }
 TWINS = {
-    "talent_table": (EXAMPLES,),
+    "talent_table": (TALENTS, LINES),
     "samples_table": (SAMPLES,),
     "memory_table": ({"tiny": CONFIG},),
     "blocks_table": (CONFIG,),
@@ -183,7 +190,9 @@ def test_blocks_widget_names_one_block_as_one(monkeypatch, capsys):
 
 def positions(control):
     """Every place where the slider can stand."""
-    if hasattr(control, "options"):
+    if isinstance(control, ipywidgets.Text):
+        values = ["A line of my own.", "  "]
+    elif hasattr(control, "options"):
         values = [o[1] if isinstance(o, tuple) else o for o in control.options]
     elif isinstance(control, ipywidgets.IntRangeSlider):
         span = range(control.min, control.max + 1)
@@ -207,5 +216,8 @@ def test_twins_say_what_the_pure_functions_say(capsys):
     assert len(capsys.readouterr().out.strip().split("\n")) == 3 + 6  # all neighbours of 3 blocks
     widgets.shares_table(*TWINS["shares_table"])
     assert capsys.readouterr().out.count("25%") == 6
-    widgets.talent_table(EXAMPLES)
-    assert "    the spoon." in capsys.readouterr().out
+    widgets.talent_table(TALENTS, LINES)
+    said = capsys.readouterr().out
+    assert [line for line in said.split("\n") if line[:1].strip()] == LINES
+    assert "poems     poem      The moon, / the spoon." in said
+    assert "moods     one word  proud" in said and said.count("story") == 2

@@ -54,6 +54,29 @@ def wrong_00a_references_weights_changed(before, after):
     return [n for n in before if not torch.equal(before[n], after[n])]
 
 
+def wrong_00a_trained_only_snapshot(model):
+    return {
+        n: p.detach().clone()
+        for n, p in model.named_parameters()
+        if p.requires_grad
+    }
+
+
+def wrong_00a_arrays_snapshot(model):
+    return {
+        n: p.detach().numpy().copy()
+        for n, p in model.named_parameters()
+    }
+
+
+def wrong_00a_arrays_weights_changed(before, after):
+    return [n for n in before if (before[n] != after[n]).any()]
+
+
+def wrong_00a_rounded_snapshot(model):
+    return {n: p.detach().half() for n, p in model.named_parameters()}
+
+
 def wrong_00a_method_tensors_weights_changed(before, after):
     return [
         n
@@ -93,6 +116,18 @@ WRONG_00A = {
             wrong_00a_references_snapshot,
             wrong_00a_references_weights_changed,
         ),
+    ),
+    "takes what is trained, and that only": (
+        "frozen missing",
+        (wrong_00a_trained_only_snapshot, solution_00a_weights_changed),
+    ),
+    "copies into NumPy": (
+        "no tensors",
+        (wrong_00a_arrays_snapshot, wrong_00a_arrays_weights_changed),
+    ),
+    "rounds to half precision": (
+        "other values",
+        (wrong_00a_rounded_snapshot, solution_00a_weights_changed),
     ),
     "counts the method's own tensors": (
         "method's tensors",
@@ -152,6 +187,14 @@ wrong_00b_place_by_hash = {
     5: "not by a hash",
 }
 
+wrong_00b_places_by_hash = {
+    1: "true",
+    2: "false",
+    3: "true",
+    4: "true",
+    5: "not by a hash",
+}
+
 wrong_00b_by_authority = {
     1: "true",
     2: "true",
@@ -179,6 +222,10 @@ WRONG_00B = {
     "takes 'every layer' for decidable": (
         "place by hash",
         wrong_00b_place_by_hash,
+    ),
+    "takes both places for decidable": (
+        "places by hash",
+        wrong_00b_places_by_hash,
     ),
     "believes the glossary": ("by authority", wrong_00b_by_authority),
     "takes 'prepends' for decidable": (

@@ -20,9 +20,11 @@ def weights_changed(before: dict, after: dict) -> list[str]:
 
 
 class _Toy(nn.Module):
+    """Half of it is frozen: a snapshot must hold that half too."""
+
     def __init__(self):
         super().__init__()
-        self.embedding = nn.Embedding(5, 4)
+        self.embedding = nn.Embedding(5, 4).requires_grad_(False)
         self.block = nn.Linear(4, 4)
 
 
@@ -32,11 +34,13 @@ def check_00a(sheet: Sheet, take, changed) -> None:
     learner's."""
     model = _Toy()
     names = [n for n, _ in model.named_parameters()]
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
 
     kept = sheet.attempt(take, model)
     start = snapshot(model)
     with torch.no_grad():
         model.block.bias[0] += 1.0
+    later = sheet.attempt(take, model)
     survived = _survives(kept, start)
     sheet.case("does the snapshot survive one step of training?", "yes", survived)
 
@@ -53,6 +57,9 @@ def check_00a(sheet: Sheet, take, changed) -> None:
     cases["the same numbers in another order"] = (start, swapped, ["block.bias"])
     extra = dict(start) | {"prompt.vectors": torch.ones(2, 4)}
     cases["a method brought a tensor of its own"] = (start, extra, [])
+    both = "your two together, after that step"
+    if isinstance(kept, dict) and isinstance(later, dict):
+        cases[both] = (kept, later, ["block.bias"])
     got = {}
     for caption, (before, after, target) in cases.items():
         value = sheet.attempt(changed, before, after)
@@ -60,17 +67,36 @@ def check_00a(sheet: Sheet, take, changed) -> None:
         sheet.case(caption, target, value)
 
     sheet.broken(kept)
+    missing = set(names) - set(kept) if isinstance(kept, dict) else set(names)
     sheet.wrong(
-        "references",
-        "Your snapshot changed together with the model: it keeps references to the same memory, "
-        "so before and after are always equal. Look at what .clone() does to a tensor.",
-        survived == "no",
+        "frozen missing",
+        f"Frozen parameters are missing from your snapshot ({', '.join(sorted(frozen))}), and they "
+        "are just what we want to watch. Take every parameter, whatever its requires_grad.",
+        isinstance(kept, dict) and missing == frozen,
     )
     sheet.wrong(
         "snapshot is no dict",
         "A snapshot is a dict from the parameters' names to their values; look at "
         "model.named_parameters().",
-        not isinstance(kept, dict) or not set(names) <= set(kept),
+        bool(missing),
+    )
+    sheet.wrong(
+        "no tensors",
+        f"Your snapshot holds values of type {_foreign(kept)}. Copies they may be, but a later "
+        "cell needs tensors: .detach().clone() gives a copy that is one.",
+        bool(_foreign(kept)),
+    )
+    sheet.wrong(
+        "references",
+        "Your snapshot changed together with the model: it keeps references to the same memory, "
+        "so before and after are always equal. Look at what .clone() does to a tensor.",
+        survived == "no" and same(kept["block.bias"], model.block.bias, 0.0),
+    )
+    sheet.wrong(
+        "other values",
+        "Your snapshot holds other values than the parameters had. It should be a copy, number "
+        "by number and with the same dtype.",
+        survived == "no",
     )
     with_extra = got["a method brought a tensor of its own"]
     for value in got.values():
@@ -82,7 +108,12 @@ def check_00a(sheet: Sheet, take, changed) -> None:
         "weights_changed answers with a list of names, so that one sees which weights moved.",
         any(isinstance(v, (bool, int, str, torch.Tensor)) for v in got.values()),
     )
-    found = {c: sorted(v) for c, v in got.items() if not isinstance(v, Failure)}
+    # What a snapshot holds beside the parameters (a tied name, say) may well be listed too.
+    found = {
+        c: sorted(n for n in v if c != both or n in names)
+        for c, v in got.items()
+        if not isinstance(v, Failure)
+    }
     everything = set(found["nothing happened"]) == set(names)
     sheet.wrong(
         "inverted",
@@ -116,7 +147,15 @@ def _survives(kept, start: dict):
         return f"not a dict, but {type(kept).__name__}"
     if not isinstance(kept, dict):
         return kept
+    if _foreign(kept):
+        return f"not tensors, but {_foreign(kept)}"
     return "yes" if all(same(kept.get(n), t, 0.0) for n, t in start.items()) else "no"
+
+
+def _foreign(kept) -> str:
+    """The type of the values that are no tensors; "" if all are tensors."""
+    values = kept.values() if isinstance(kept, dict) else ()
+    return next((type(v).__name__ for v in values if not isinstance(v, torch.Tensor)), "")
 
 
 # --- 00b ----------------------------------------------------------------------
@@ -173,9 +212,15 @@ def check_00b(sheet: Sheet, votes) -> None:
     sheet.wrong(
         "quality by hash",
         "Claim 5 is about quality, and equal hashes say nothing of how good the texts are. It "
-        "takes held-out losses of both, over several seeds: notebook 04 ends with them, 08 asks "
-        "again.",
+        "takes held-out losses of both, over several seeds: notebook 04 ends with them.",
         got[5] != "not by a hash",
+    )
+    sheet.wrong(
+        "places by hash",
+        "Claims 3 and 4 are about where something goes in, and no hash shows that, true or not. "
+        "It shows that no weight changed. What was put before the text notebook 03 prints; what "
+        "was put into the layers, notebook 04.",
+        "not by a hash" not in (got[3], got[4]),
     )
     sheet.wrong(
         "place by hash",

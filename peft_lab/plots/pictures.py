@@ -183,12 +183,12 @@ def text_cards(
 
 QUADRANTS = {
     ("all", "one task"): "full fine-tuning\nnotebook 01",
-    ("all", "many tasks"): "full fine-tuning\non instructions\nnotebook 11",
+    ("all", "many tasks"): "full fine-tuning\non instructions",
     (
         "few",
         "one task",
-    ): "PEFT (also called PET)\nprompts, prefixes, adapters,\nLoRA … notebooks 02 to 08",
-    ("few", "many tasks"): "PEFT on instructions\nnotebook 11",
+    ): "PEFT (also called PET)\nprompts, prefixes, adapters,\nLoRA … from notebook 02 on",
+    ("few", "many tasks"): "PEFT on instructions",
     ("none", "one task"): "prompt design, few-shot prompts: written, not trained (notebook 03)",
 }
 
