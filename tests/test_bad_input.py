@@ -345,6 +345,17 @@ CASES = {
     "target that is not there": (
         lambda f: LoRA(2, targets=("q", "gate")).attach(tiny("gpt2")),
         ValueError, "targets", "'gate'", "down", "head"),
+    "layers without any": (
+        lambda f: LoRA(2, layers=()), ValueError, "layers", "indices of blocks", "()"),
+    "layer that is a number": (
+        lambda f: Adapter(4, layers=3), ValueError, "layers", "e.g. (0, 2)", "not 3"),
+    "no targets": (
+        lambda f: LoRA(2, targets=[]), ValueError, "targets", "names of linear layers", "[]"),
+    "all and something else": (
+        lambda f: LoRA(2, targets=["all", "head"]), ValueError, "targets", '"all" or names'),
+    "flag that is a text": (lambda f: LoRA(2, dora="no"), ValueError, "dora", "True or False"),
+    "infinite alpha": (
+        lambda f: LoRA(2, alpha=float("inf")), ValueError, "alpha", "finite", "inf"),
     "alpha of 0": (lambda f: LoRA(2, alpha=0), ValueError, "alpha", "above 0"),
     "dropout of everything": (lambda f: LoRA(2, dropout=1), ValueError, "dropout", "below 1"),
     "DoRA behind a gate": (

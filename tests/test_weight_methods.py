@@ -1,6 +1,7 @@
 """Adapters, IA3, LoRA and hybrids: by hand, by their papers' counts, and where `peft` differs."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -211,6 +212,60 @@ def test_a_merged_lora_is_the_plain_model(architecture):
             plain = tiny(architecture)
             plain.load_state_dict(model.state_dict())
             assert (plain(ids).logits - logits).abs().max() < CLOSE
+
+
+PAIRS = {
+    "lora": lambda: LoRA(2, targets=("k", "v", "down")),
+    "ia3": IA3,
+    "dora": lambda: LoRA(2, targets=("q", "down"), layers=(0,), dora=True),
+    "full": FullFineTuning,
+}
+
+
+@every_architecture
+@pytest.mark.parametrize("first", PAIRS)
+@pytest.mark.parametrize("second", ["lora", "ia3", "dora"])
+def test_merged_together_is_attached_together_in_any_order(first, second, architecture):
+    model, ids = tiny(architecture), tokens()
+    both = Compose([PAIRS[first](), PAIRS[second]()])
+    if "dora" in (first, second) and {first, second} != {"dora", "full"}:
+        shared = {first, second} != {"dora", "ia3"} or architecture in ("gpt2", "neox")
+        if shared:  # a layer, q and k of a fused one included
+            with pytest.raises(ValueError, match="members: .* DoRA scales"):
+                both.attach(model)
+            return
+    logits = model(ids).logits
+    with both.attach(model):
+        fill(both, scale=0.05)
+        adapted = model(ids).logits
+        both.merge()
+        assert (model(ids).logits - adapted).abs().max() < CLOSE
+        both.unmerge()
+        assert torch.equal(model(ids).logits, adapted)
+    assert torch.equal(model(ids).logits, logits)
+
+
+def test_no_method_is_in_two_places_at_once():
+    one, two, shared = tiny("llama"), tiny("llama"), LoRA(2)
+    first, second = Compose([shared]), Compose([shared, IA3()])
+    with first.attach(one):
+        for other in (second, shared):
+            with pytest.raises(RuntimeError, match="LoRA is attached already, as a member"):
+                other.attach(two)
+        copy.deepcopy(first).attach(two).detach()
+    with second.attach(two), pytest.raises(RuntimeError, match="attached already"):
+        first.attach(one)
+    shared.attach(two).detach()
+
+
+def test_a_parallel_adapter_serves_two_threads():
+    model, ids = tiny("llama"), [tokens(2, 7, seed=s) for s in range(2)]
+    with Adapter(4, "parallel").attach(model) as method, torch.no_grad():
+        fill(method)
+        alone = [model(i).logits for i in ids]
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda k: model(ids[k % 2]).logits, range(80)))
+    assert all(torch.equal(logits, alone[k % 2]) for k, logits in enumerate(found))
 
 
 def test_merged_it_trains_nothing_until_unmerged():

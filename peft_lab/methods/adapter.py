@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions, find_linears
-from .base import Method, at_least_float32, check_count, check_one_of, seeded
+from .arguments import check_count, check_flags, check_layers, check_number, check_one_of
+from .base import Method, at_least_float32, seeded
 from .edits import Edits
 from .gate import Gate
 
@@ -56,11 +57,9 @@ class Adapter(Method):
         self.width, self.seed = check_count("width", width), seed
         check_one_of("placement", placement, PLACEMENTS)
         check_one_of("activation", activation, ACTIVATIONS)
-        if not scale > 0:
-            raise ValueError(f"scale must be above 0, not {scale!r}.")
-        self.placement, self.scale, self.activation = placement, float(scale), activation
-        self.layers = None if layers is None else sorted(set(layers))
-        self.gated = gated
+        check_flags(gated=gated)
+        self.placement, self.activation, self.gated = placement, activation, gated
+        self.scale, self.layers = check_number("scale", scale, above=0), check_layers(layers)
 
     def _places(self, config) -> list[tuple[int, str]]:
         layers = [layer for layer, _ in find_linears(config, "down", self.layers)]

@@ -1,7 +1,7 @@
 """The Method contract: build, attach, detach, merge, save and load."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -40,9 +40,10 @@ class Method(nn.Module):
         self._built = False
         self._saved: tuple[dict, int] | None = None  # tensors and count of a file, until attached
         self._merged: Edits | None = None  # the undo of `merge`
+        self._within: tuple = ()  # the composition that carries it; a tuple, so no submodule
 
     def __getstate__(self) -> dict:  # a copy is detached: the undo is the original's
-        return {**self.__dict__, "_edits": None, "_merged": None}
+        return {**self.__dict__, "_edits": None, "_merged": None, "_within": ()}
 
     # what a method file says
 
@@ -82,8 +83,6 @@ class Method(nn.Module):
             RuntimeError: this method, or another one on this model, is attached already.
             ValueError: another base, or the method does not fit the model. Nothing is left behind.
         """
-        if self.attached:
-            raise RuntimeError(f"{type(self).__name__} is attached already: detach() it first.")
         anatomy = Anatomy(model)
         root = vars(anatomy.body).get(_ROOT)
         if root is not None and root.attached and root._edits.anatomy.body is anatomy.body:
@@ -92,6 +91,13 @@ class Method(nn.Module):
                 "in Compose([...])."
             )
         parts = [part for part in self.modules() if isinstance(part, Method)]  # itself, members
+        for part in parts:
+            if part.attached or part._within:
+                raise RuntimeError(
+                    f"{type(part).__name__} is attached already"
+                    f"{', as a member of another composition' * bool(part._within)}: detach() "
+                    "that first."
+                )
         base = anatomy.fingerprint  # before the method's own weights may stand there
         for part in parts if not any_base else ():
             part.check_base(anatomy)
@@ -105,6 +111,7 @@ class Method(nn.Module):
                 edits.callback(parameter.requires_grad_, parameter.requires_grad)
                 parameter.requires_grad_(False)
             self.to(anatomy.embedding.weight.device)
+            edits.member = self
             self.edit(anatomy, edits)
         except BaseException:
             edits.close()
@@ -114,6 +121,9 @@ class Method(nn.Module):
         vars(anatomy.body)[_ROOT] = self  # past nn.Module, so that it is no part of the model
         edits.callback(vars(anatomy.body).pop, _ROOT, None)
         self._edits = edits
+        for part in parts[1:]:
+            part._within = (self,)
+            edits.callback(setattr, part, "_within", ())
         for part in parts if any_base else ():
             part._base = base
         return self
@@ -215,6 +225,7 @@ class Method(nn.Module):
         merged = Edits(anatomy)
         try:
             self._merge(anatomy, merged)
+            self._merge_inputs(anatomy, merged)
         except BaseException:
             merged.close()
             raise
@@ -237,6 +248,9 @@ class Method(nn.Module):
             f"{type(self).__name__} cannot be merged: virtual tokens are inputs, and no weight of "
             "the model could hold them. Keep it attached, or save() it."
         )
+
+    def _merge_inputs(self, anatomy: Anatomy, edits: Edits) -> None:
+        """The part of the change that scales what goes into a layer."""
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write method.safetensors and method.json into `folder`."""
@@ -329,34 +343,6 @@ class Adapted(nn.Module):
 def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
     """Half precision is too coarse to train in; the float64 of tests is kept."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def check_init(method: Method, init, *others: type) -> None:
-    """A start is a tensor, of one of the `others`, or a name in `method.INITS`, and then what it
-    needs must be there."""
-    if isinstance(init, (torch.Tensor, *others)):
-        return
-    if not isinstance(init, str):
-        kinds = ", ".join(kind.__name__ for kind in (torch.Tensor, *others))
-        raise TypeError(
-            f"init must be one of {', '.join(method.INITS)}, or a {kinds}, not {init!r}."
-        )
-    if init not in method.INITS:
-        raise ValueError(f"init must be one of {', '.join(method.INITS)} or a start, not {init!r}.")
-    missing = [f"{name}=..." for name in method.INITS[init] if not getattr(method, name)]
-    if missing:
-        raise ValueError(f'init="{init}" needs {" and ".join(missing)}')
-
-
-def check_count(name: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
-    return value
-
-
-def check_one_of(name: str, value, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
 
 
 @contextmanager

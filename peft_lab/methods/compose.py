@@ -42,8 +42,6 @@ class Compose(Method):
 
     def _prepare(self, anatomy: Anatomy) -> None:
         for member in self.members:
-            if member.attached:
-                raise RuntimeError(f"members: {member!r}; detach() it first.")
             member._prepare(anatomy)
         super()._prepare(anatomy)
 
@@ -52,11 +50,14 @@ class Compose(Method):
 
     def edit(self, anatomy: Anatomy, edits: Edits) -> None:
         for member in self.members:
+            edits.member = member
             member.edit(anatomy, edits)
 
     def _merge(self, anatomy: Anatomy, edits: Edits) -> None:
         for member in self.members:
             member._merge(anatomy, edits)
+        for member in self.members:  # scaled inputs last: they act on all that was added
+            member._merge_inputs(anatomy, edits)
 
     def num_parameters(self) -> int:
         return sum(member.num_parameters() for member in self.members)

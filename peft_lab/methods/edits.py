@@ -1,5 +1,6 @@
 """Edits: the ways of acting on a model, each made together with its undo."""
 
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
@@ -18,6 +19,8 @@ class Edits(ExitStack):
         self.anatomy = anatomy
         self._virtual: VirtualTokens | None = None
         self._swapped: set[int] = set()
+        self.member: nn.Module | None = None  # whose edits are being made; `attach` tells
+        self._changed: list[tuple[nn.Module, nn.Module | None, bool]] = []  # module, member, alone
 
     @property
     def virtual(self) -> VirtualTokens:
@@ -102,21 +105,33 @@ class Edits(ExitStack):
         """Let `module` work on fn(x) instead of x, its first argument."""
         self.callback(module.register_forward_pre_hook(_Before(fn)).remove)
 
-    def output(self, module: nn.Module, fn: Callable) -> None:
-        """Let `module` give fn(x, y) where it gave y for x."""
+    def output(self, module: nn.Module, fn: Callable, alone: bool = False) -> None:
+        """Let `module` give fn(x, y) where it gave y for x.
+
+        Args:
+            alone: y must be the module's own, so no other member of a composition may change it.
+        """
+        for other, member, was_alone in self._changed:
+            if other is module and member is not self.member and (alone or was_alone):
+                names = " and ".join(type(m).__name__ for m in (member, self.member))
+                raise ValueError(
+                    f"members: {names} change the same {type(module).__name__}, and DoRA scales "
+                    "all that its layer gives; choose other targets or layers for one of them."
+                )
+        self._changed.append((module, self.member, alone))
         self.callback(module.register_forward_hook(_After(fn)).remove)
 
     def around(self, first: nn.Module, last: nn.Module, fn: Callable) -> None:
         """Let everything from `first` to `last` give fn(x, y), where x goes into `first` and y
         comes out of `last`: for a part of a block that no one module stands for."""
-        inputs: list[torch.Tensor] = []
+        inputs: dict[int, torch.Tensor] = {}  # one a thread: a forward pass runs in one
 
         def keep(x):
-            inputs[:] = [x]
+            inputs[threading.get_ident()] = x
             return x
 
         self.input(first, keep)
-        self.output(last, lambda _, y: fn(inputs.pop(), y))
+        self.output(last, lambda _, y: fn(inputs.pop(threading.get_ident()), y))
 
     def _check_length(self, length: int) -> None:
         context = self.anatomy.context

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions, find_linears, matrix
+from .arguments import check_flags, check_layers
 from .base import Method, at_least_float32
 from .edits import Edits
 from .merging import Mergeable
@@ -24,13 +25,13 @@ class IA3(Mergeable, Method):
         feed_forward: scale the feed-forward activations too.
 
     Raises:
-        ValueError: a layer that is not there (on attach).
+        ValueError: no layers, or one that is not there (on attach).
     """
 
     def __init__(self, layers: Iterable[int] | None = None, feed_forward: bool = True):
         super().__init__()
-        self.layers = None if layers is None else sorted(set(layers))
-        self.feed_forward = feed_forward
+        check_flags(feed_forward=feed_forward)
+        self.layers, self.feed_forward = check_layers(layers), feed_forward
 
     def _blocks(self, config) -> list[int]:
         return [layer for layer, _ in find_linears(config, "down", self.layers)]
@@ -72,9 +73,11 @@ class IA3(Mergeable, Method):
                 scale = scales[str(layer)]
                 bias = None if linear.bias is None else linear.bias[rows] * scale
                 yield linear, outputs, matrix(linear)[rows] * scale[:, None], bias
-            if self.feed_forward:  # a scaled input is a scaled column
-                down = anatomy.linear(layer, "down")[0]
-                yield down, None, matrix(down) * self.inner[str(layer)], None
+
+    def merged_inputs(self, anatomy: Anatomy):
+        for layer in self._blocks(anatomy.model.config) if self.feed_forward else ():
+            down = anatomy.linear(layer, "down")[0]
+            yield down, matrix(down) * self.inner[str(layer)]  # a scaled input: a scaled column
 
     def expected_parameters(self, config) -> int:
         size = dimensions(config)

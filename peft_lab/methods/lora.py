@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions, find_linears, matrix, role_sizes
-from .base import Method, at_least_float32, check_count, seeded
+from .arguments import check_count, check_flags, check_layers, check_number, check_targets
+from .base import Method, at_least_float32, seeded
 from .edits import Edits
 from .gate import Gate
 from .merging import Mergeable, site_name
@@ -39,7 +40,8 @@ class LoRA(Mergeable, Method):
 
     Raises:
         ValueError: a rank below 1 or above a matrix's width, a target or layer that is not there
-            (on attach), dropout out of [0, 1), alpha not above 0, DoRA with a gate.
+            (on attach), dropout out of [0, 1), alpha not above 0, DoRA with a gate, or another
+            member of a composition on a layer with DoRA (on attach).
     """
 
     def __init__(
@@ -56,15 +58,13 @@ class LoRA(Mergeable, Method):
     ):
         super().__init__()
         self.rank, self.seed = check_count("rank", rank), seed
-        if alpha is not None and not alpha > 0:
-            raise ValueError(f"alpha must be above 0, not {alpha!r}; None takes the rank.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a share, 0 up to below 1, not {dropout!r}.")
+        check_flags(rank_stabilised=rank_stabilised, dora=dora, gated=gated)
         if dora and gated:
             raise ValueError("dora=True and gated=True do not go together; take one of them.")
-        self.alpha = float(rank if alpha is None else alpha)
-        self.targets = targets if isinstance(targets, str) else list(targets)
-        self.layers = None if layers is None else sorted(set(layers))
+        if dropout != 0:
+            check_number("dropout", dropout, above=0, below=1)
+        self.alpha = check_number("alpha", rank if alpha is None else alpha, above=0)
+        self.targets, self.layers = check_targets(targets), check_layers(layers)
         self.rank_stabilised, self.dropout = rank_stabilised, dropout
         self.dora, self.gated = dora, gated
 
@@ -119,7 +119,8 @@ class LoRA(Mergeable, Method):
 
     def edit(self, anatomy: Anatomy, edits: Edits) -> None:
         for layer, role in self.sites(anatomy.model.config):
-            edits.output(anatomy.linear(layer, role)[0], self._changed(anatomy, layer, role))
+            change = self._changed(anatomy, layer, role)
+            edits.output(anatomy.linear(layer, role)[0], change, alone=self.dora)
 
     def _changed(self, anatomy: Anatomy, layer: int | None, role: str):
         linear, outputs = anatomy.linear(layer, role)

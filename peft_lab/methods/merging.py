@@ -26,8 +26,12 @@ class Mergeable:
         self, anatomy: Anatomy
     ) -> Iterator[tuple[nn.Module, torch.Tensor | None, torch.Tensor, torch.Tensor | None]]:
         """(linear layer, outputs or None for all, their weights (out, in), their biases or None for
-        unchanged) of each place."""
+        unchanged) of each place whose output is changed."""
         raise NotImplementedError
+
+    def merged_inputs(self, anatomy: Anatomy) -> Iterator[tuple[nn.Module, torch.Tensor]]:
+        """(linear layer, its weights (out, in)) of each place whose input is changed."""
+        yield from ()
 
     @torch.no_grad()
     def _merge(self, anatomy: Anatomy, edits: Edits) -> None:
@@ -37,6 +41,11 @@ class Mergeable:
                 self._put(anatomy, edits, linear, "bias", outputs, bias)
         self.asleep = True
         edits.callback(setattr, self, "asleep", False)
+
+    @torch.no_grad()
+    def _merge_inputs(self, anatomy: Anatomy, edits: Edits) -> None:
+        for linear, weight in self.merged_inputs(anatomy):
+            self._put(anatomy, edits, linear, "weight", None, weight)
 
     def _put(self, anatomy: Anatomy, edits: Edits, linear, name: str, outputs, value) -> None:
         old = getattr(linear, name)

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions
-from .base import Edits, Method, at_least_float32, check_count, seeded
+from .arguments import check_count
+from .base import Edits, Method, at_least_float32, seeded
 
 
 class PTuning(Method):

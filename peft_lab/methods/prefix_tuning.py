@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions
-from .base import Edits, Method, at_least_float32, check_count, check_init, seeded
+from .arguments import check_count, check_init
+from .base import Edits, Method, at_least_float32, seeded
 from .prompt_tuning import token_ids
 from .virtual import spoken
 

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions
-from .base import Edits, Method, at_least_float32, check_count, check_init
+from .arguments import check_count, check_init
+from .base import Edits, Method, at_least_float32
 
 
 class PromptTuning(Method):
