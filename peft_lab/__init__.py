@@ -20,10 +20,11 @@ _NAMES = {
         "collate", "batches",
     ],
     "evaluation": [
-        "Evaluation", "scored_nll", "token_nll", "evaluate", "classify", "accuracy", "forgetting",
-        "longest_copied_run", "form_of_poem", "shuffled_lines", "slot_recall",
-        "majority_baseline", "bag_of_words_baseline",
+        "Evaluation", "scored_nll", "token_nll", "evaluate", "evaluate_byte_places", "classify",
+        "accuracy", "forgetting", "longest_copied_run", "form_of_poem", "shuffled_lines",
+        "slot_recall", "majority_baseline", "bag_of_words_baseline",
     ],
+    "code_measures": ["parses", "good_lines", "unknown_names"],
     "training": ["History", "fit"],
     "accounting": [
         "Bytes", "Count", "Memory", "count", "count_parameters", "memory", "format_bytes",

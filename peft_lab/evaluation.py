@@ -22,9 +22,9 @@ from .text_measures import (
 )
 
 __all__ = [
-    "Evaluation", "accuracy", "bag_of_words_baseline", "classify", "evaluate", "forgetting",
-    "form_of_poem", "longest_copied_run", "majority_baseline", "scored_nll", "shuffled_lines",
-    "slot_recall", "token_nll",
+    "Evaluation", "accuracy", "bag_of_words_baseline", "classify", "evaluate",
+    "evaluate_byte_places", "forgetting", "form_of_poem", "longest_copied_run",
+    "majority_baseline", "scored_nll", "shuffled_lines", "slot_recall", "token_nll",
 ]  # fmt: skip
 
 
@@ -109,6 +109,21 @@ class Evaluation:
         )
 
 
+def _example_nll(
+    model: nn.Module, examples: Sequence[Example], pad_id: int, batch_size: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """For each batch (number of the example, nats), both (N,); an example's tokens in order."""
+    found = []
+    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].input_ids))
+    with mode(False, model), torch.no_grad():
+        for start in range(0, len(examples), batch_size):  # equal lengths together: less padding
+            chosen = torch.tensor(by_length[start : start + batch_size])
+            batch = collate([examples[i] for i in chosen.tolist()], pad_id)
+            values, rows = (tensor.cpu() for tensor in token_nll(model, batch))
+            found.append((chosen[rows], values))
+    return found
+
+
 def evaluate(
     model: nn.Module, examples: Sequence[Example], *, pad_id: int, batch_size: int = 32
 ) -> Evaluation:
@@ -122,19 +137,70 @@ def evaluate(
         raise ValueError("examples is empty: there is nothing to evaluate.")
     nats = torch.zeros(len(examples), dtype=torch.float64)
     tokens = torch.zeros(len(examples), dtype=torch.int64)
-    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].input_ids))
-    with mode(False, model), torch.no_grad():
-        for start in range(0, len(examples), batch_size):  # equal lengths together: less padding
-            chosen = torch.tensor(by_length[start : start + batch_size])
-            batch = collate([examples[i] for i in chosen.tolist()], pad_id)
-            values, rows = (tensor.cpu() for tensor in token_nll(model, batch))
-            nats.index_add_(0, chosen[rows], values.double())
-            tokens.index_add_(0, chosen[rows], torch.ones_like(rows))
+    for numbers, values in _example_nll(model, examples, pad_id, batch_size):
+        nats.index_add_(0, numbers, values.double())
+        tokens.index_add_(0, numbers, torch.ones_like(numbers))
     total, count = nats.sum().item(), int(tokens.sum())
     written = sum(len(example.target.encode()) for example in examples)
     return Evaluation(
         total / count, total / math.log(2) / written, count, nats.tolist(), tokens.tolist()
     )
+
+
+def evaluate_byte_places(
+    model: nn.Module, tokenizer, examples: Sequence[Example], *, batch_size: int = 32
+) -> dict[tuple[int, int], Evaluation]:
+    """Loss by the place of a byte in its UTF-8 character, for texts whose every byte is a token.
+
+    In a script that a tokenizer has never seen, all characters may begin with the same bytes. They
+    are soon learned and flatter the loss; the last byte says which letter it is.
+
+    Returns:
+        (place, length) -> its loss: (3, 3) is the third byte of the characters of three bytes,
+        (1, 1) the only byte of a letter of ASCII. `per_example` has an entry for each example, 0
+        nats of 0 tokens where it has no such byte. The end token is left out: see `evaluate`.
+
+    Raises:
+        ValueError: a target of which some token is not one byte (a tokenizer that knows the
+            script writes several as one), or no examples.
+    """
+    check_examples(examples)
+    if not examples:
+        raise ValueError("examples is empty: there is nothing to evaluate.")
+    places = [_byte_places(example, tokenizer, n) for n, example in enumerate(examples)]
+    shape = (len(examples),)
+    nats = {place: torch.zeros(shape, dtype=torch.float64) for own in places for place in own}
+    tokens = {place: torch.zeros(shape, dtype=torch.int64) for place in nats}
+    for numbers, values in _example_nll(model, examples, tokenizer.pad_token_id, batch_size):
+        for n in numbers.unique().tolist():
+            own = values[numbers == n].tolist()  # one a byte, then the end's, if it was not cut off
+            for place, value in zip(places[n], own, strict=False):
+                nats[place][n] += value
+                tokens[place][n] += 1
+    found = {}
+    for place in sorted(nats, key=lambda place: place[::-1]):
+        count = int(tokens[place].sum())
+        mean = nats[place].sum().item() / count
+        each = nats[place].tolist(), tokens[place].tolist()
+        found[place] = Evaluation(mean, mean / math.log(2), count, *each)
+    return found
+
+
+def _byte_places(example: Example, tokenizer, number: int) -> list[tuple[int, int]]:
+    """(place, length of the character) of each byte of the target, or a ValueError."""
+    ids = example.labels[example.labels != IGNORE].tolist()
+    if ids and ids[-1] == tokenizer.eos_token_id:
+        ids.pop()
+    sizes = [len(character.encode()) for character in example.target]
+    text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    if len(ids) != sum(sizes) or text != example.target:
+        raise ValueError(
+            f"examples[{number}] has {len(ids)} tokens for the {sum(sizes)} bytes of "
+            f"{example.target[:20]!r} ...: the place of a byte can be told only where each token "
+            "is one byte, as with the storytellers in a script that they do not know; "
+            "`evaluate` takes any text."
+        )
+    return [(place, size) for size in sizes for place in range(1, size + 1)]
 
 
 def _label_list(labels: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from peft_lab.evaluation import (
     bag_of_words_baseline,
     classify,
     evaluate,
+    evaluate_byte_places,
     forgetting,
     form_of_poem,
     longest_copied_run,
@@ -148,6 +149,59 @@ def test_forgetting_is_after_less_before_on_the_same_tokens():
     assert forgetting(before, after) == after.nats_per_token - before.nats_per_token != 0
     with pytest.raises(ValueError, match="not the same examples"):
         forgetting(before, evaluate(tiny("llama"), examples[:3], pad_id=0))
+
+
+def test_byte_places_by_hand():
+    # a space is one byte, é two, a Devanagari letter three, an emoji four
+    texts, tokenizer, model = ["न म", "é नé", "😀 "], toy_tokenizer(), toy_model(seed=2)
+    places = [
+        [(1, 3), (2, 3), (3, 3), (1, 1), (1, 3), (2, 3), (3, 3)],
+        [(1, 2), (2, 2), (1, 1), (1, 3), (2, 3), (3, 3), (1, 2), (2, 2)],
+        [(1, 4), (2, 4), (3, 4), (4, 4), (1, 1)],
+    ]
+    examples = encode([Row("ab", text, i) for i, text in enumerate(texts, 1)], tokenizer)
+    result = evaluate_byte_places(model, tokenizer, examples, batch_size=2)
+    assert list(result) == sorted({p for own in places for p in own}, key=lambda p: (p[1], p[0]))
+    for place, found in result.items():
+        by_hand, counts = [], [own.count(place) for own in places]
+        for example, own in zip(examples, places, strict=True):
+            logs = model(example.input_ids[None]).logits[0].log_softmax(-1)  # (T, V)
+            start = len(example.input_ids) - len(own) - 1  # eos is the last
+            by_hand.append(
+                sum(
+                    -logs[start + i - 1, example.input_ids[start + i]].item()
+                    for i, its in enumerate(own)
+                    if its == place
+                )
+            )
+        assert found.per_example == pytest.approx(by_hand, rel=1e-5)
+        assert found.per_example_tokens == counts and found.tokens == sum(counts)
+        assert found.nats_per_token == pytest.approx(sum(by_hand) / sum(counts), rel=1e-5)
+        assert found.bits_per_byte == pytest.approx(found.nats_per_token / math.log(2))
+    ends = [scored_nll(model, collate([e], 0))[0].item() for e in examples]
+    without = [sum(found.per_example[i] for found in result.values()) for i in range(3)]
+    assert all(whole > rest for whole, rest in zip(ends, without, strict=True))  # eos is left out
+
+
+def test_byte_places_of_a_text_that_was_cut():
+    tokenizer = toy_tokenizer()
+    with pytest.warns(UserWarning, match="cut"):
+        examples = encode([Row("", "नमन", 1)], tokenizer, max_length=7)  # bos, two letters
+    result = evaluate_byte_places(toy_model(), tokenizer, examples)
+    assert {place: found.tokens for place, found in result.items()} == {
+        (1, 3): 2, (2, 3): 2, (3, 3): 2,
+    }  # fmt: skip
+
+
+def test_byte_places_say_which_text_has_tokens_of_several_bytes():
+    tokenizer = toy_tokenizer()
+    examples = encode([Row("", "नमस्ते", 1), Row("", "the fox", 2)], tokenizer)
+    with pytest.raises(ValueError, match=r"examples\[1\] has \d tokens for the 7 bytes.*'the fox'"):
+        evaluate_byte_places(toy_model(), tokenizer, examples)
+    with pytest.raises(ValueError, match="empty"):
+        evaluate_byte_places(toy_model(), tokenizer, [])
+    with pytest.raises(TypeError, match="rows, not examples"):
+        evaluate_byte_places(toy_model(), tokenizer, [Row("", "न", 1)])
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
 """The data of the three tasks: what the datasheets say of them holds."""
 
-import json
 import random
 import re
 import subprocess
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ TASKS = ROOT / "data" / "tasks"
 sys.path.insert(0, str(ROOT / "tools"))
 import agreement  # noqa: E402
 import make_tables  # noqa: E402
+from near import closest, read, runs, words  # noqa: E402
 
 SIZES = {
     "poems": {"train": 500, "validation": 100, "test": 200},
@@ -36,25 +36,11 @@ LABELS = ("afraid", "angry", "happy", "proud", "sad", "surprised")
 RHYMES_BY_EAR: set[frozenset[str]] = set()
 
 
-def read(task: str, split: str) -> list[dict]:
-    text = (TASKS / task / f"{split}.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
-
-
 DATA = {task: {split: read(task, split) for split in sizes} for task, sizes in SIZES.items()}
 
 
 def every(task: str) -> list[dict]:
     return [row for rows in DATA[task].values() for row in rows]
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower())
-
-
-def runs(text: str, length: int) -> set[tuple[str, ...]]:
-    own = words(text)
-    return {tuple(own[i : i + length]) for i in range(len(own) - length + 1)}
 
 
 @pytest.mark.parametrize("task", SIZES)
@@ -80,17 +66,9 @@ def test_splits_fields_and_characters(task):
 )
 def test_no_near_duplicates_across_splits(task, key, most):
     rows = [(split, runs(row[key], 3)) for split, part in DATA[task].items() for row in part]
-    holders = defaultdict(list)
-    for number, (_, own) in enumerate(rows):
-        for run in own:
-            holders[run].append(number)
-    closest = 0.0
-    for number, (split, own) in enumerate(rows):
-        for other in {n for run in own for n in holders[run] if n < number}:
-            if rows[other][0] != split:
-                closest = max(closest, len(own & rows[other][1]) / len(own | rows[other][1]))
-    print(f"{task}: {closest:.3f}")
-    assert 0 < closest <= most
+    share, _, _ = closest(*zip(*rows, strict=True))
+    print(f"{task}: {share:.3f}")
+    assert 0 < share <= most
 
 
 # --- poems

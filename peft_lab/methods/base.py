@@ -83,6 +83,13 @@ class Method(nn.Module):
             RuntimeError: this method, or another one on this model, is attached already.
             ValueError: another base, or the method does not fit the model. Nothing is left behind.
         """
+        parts = [part for part in self.modules() if isinstance(part, Method)]  # itself, members
+        for part in parts:
+            if part.attached or part._within:
+                where = ", as a member of a composition" if part._within else ""
+                raise RuntimeError(
+                    f"{type(part).__name__} is attached already{where}: detach() that first."
+                )
         anatomy = Anatomy(model)
         root = vars(anatomy.body).get(_ROOT)
         if root is not None and root.attached and root._edits.anatomy.body is anatomy.body:
@@ -90,14 +97,6 @@ class Method(nn.Module):
                 f"model carries {type(root).__name__} already: detach() that first, or unite both "
                 "in Compose([...])."
             )
-        parts = [part for part in self.modules() if isinstance(part, Method)]  # itself, members
-        for part in parts:
-            if part.attached or part._within:
-                raise RuntimeError(
-                    f"{type(part).__name__} is attached already"
-                    f"{', as a member of another composition' * bool(part._within)}: detach() "
-                    "that first."
-                )
         base = anatomy.fingerprint  # before the method's own weights may stand there
         for part in parts if not any_base else ():
             part.check_base(anatomy)
