@@ -92,6 +92,7 @@ FAMILIES = {
         fused="heads",
     ),
 }
+BODIES = ("", ".model", ".transformer", ".gpt_neox", ".model.decoder")  # of whole names
 HEADS = ("head", "lm_head", "embed_out")  # names of the layer that gives the logits
 
 
@@ -229,7 +230,11 @@ def _names(target: str, layer: int | None, role: str, family: Family) -> bool:
     if role == "head":
         return target in HEADS
     name = f".{family.blocks}.{layer}.{family.linears.get(role, role)}"
-    return target == role or name.endswith(f".{target}") or f".{target}".endswith(name)
+    return (
+        target == role
+        or f".{target}" in (f"{body}{name}" for body in BODIES)
+        or (name.endswith(f".{target}"))
+    )
 
 
 def block_parameters(config) -> tuple[int, int]:

@@ -28,6 +28,7 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the decay done -> sh
     "constant": lambda done: 1.0,
 }
 _NO_EFFECT = "module changes nothing in this model: attach it to this model first."
+_MERGED = "module is merged, and trains nothing like that: unmerge() it first."
 
 
 def learning_rate_share(step: int, steps: int, warmup: float, decay: str) -> float:
@@ -111,6 +112,8 @@ def fit(
     if (patience or keep_best) and not validates:
         name = "patience" if patience else "keep_best"
         raise ValueError(f"{name} needs validations: a task with some, and evaluate_every not 0.")
+    if getattr(module, "merged", False):
+        raise ValueError(_MERGED)
     weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not weights:
         raise ValueError(
@@ -131,7 +134,7 @@ def fit(
         "evaluate_every": evaluate_every, "patience": patience, "keep_best": keep_best,
         "seed": seed, "optimizer": type(stepper).__name__, "task": _digest(train, validation),
         "parameters": {name: list(p.shape) for name, p in weights.items()}, "base": _base(model),
-        "module": _plain(_described(module)),
+        "module": _plain(_described(module)), "rate_factors": dict(rate_factors or {}),
         "optimizer_groups": _plain(
             [{k: v for k, v in g.items() if k != "params"} for g in stepper.param_groups]
         ),
@@ -165,7 +168,7 @@ def fit(
                 share = learning_rate_share(history.steps, steps, warmup, decay)
                 for group, rate in zip(stepper.param_groups, run.rates, strict=True):
                     group["lr"] = rate * share
-                rate = run.rates[0] * share
+                rate = (learning_rate if optimizer is None else run.rates[0]) * share
                 loss = _gradients(model, [next(stream) for _ in range(accumulate)])
                 if all(p.grad is None for p in weights.values()):
                     raise ValueError(_NO_EFFECT)
@@ -196,6 +199,10 @@ def fit(
 
 def _groups(weights: dict[str, nn.Parameter], rate: float, factors: Mapping[str, float]) -> list:
     """The parameters in groups of one learning rate each."""
+    if not isinstance(factors, Mapping):
+        raise TypeError(
+            f'rate_factors must be names and factors, e.g. {{"B": 16}}, not {factors!r}.'
+        )
     parts = {name: name.split(".") for name in weights}
     for key, factor in factors.items():
         if not any(key in found for found in parts.values()):

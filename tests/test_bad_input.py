@@ -170,6 +170,27 @@ def incomplete_method(folder):
     Method.load(folder)
 
 
+def composition_without_members(folder):
+    Compose([PromptTuning(2), BitFit()]).attach(tiny("llama")).save(folder)
+    file = folder / "method.json"
+    record = json.loads(file.read_text())
+    del record["members"]
+    file.write_text(json.dumps(record))
+    Method.load(folder)
+
+
+def trained_while_merged(folder):
+    model = tiny("llama", dtype=F32)
+    method = LoRA(2).attach(model)
+    method.merge()
+    fit(model, toy_examples(4), method, steps=1)
+
+
+def other_rate_factors(folder):
+    for factors in ({"norm": 4}, {"embed_tokens": 4}):
+        fitting(checkpoint=folder / "run", rate_factors=factors)(folder)
+
+
 def forgetting_apples_by_pears(folder):
     one, two = (evaluate(tiny("llama"), toy_examples(n), pad_id=0) for n in (2, 3))
     forgetting(one, two)
@@ -314,6 +335,19 @@ CASES = {
         ValueError, "add_cross_attention", "alone"),
     "weights of another type": (
         trained_in_another_type, ValueError, "does not fit", "torch.bfloat16", "torch.float32"),
+    "composition without its members": (
+        composition_without_members, ValueError, "method.json", "damaged", "members"),
+    "training what is merged": (trained_while_merged, ValueError, "merged", "unmerge()"),
+    "resumed with other rate factors": (
+        other_rate_factors, ValueError, "rate_factors was {'norm': 4}", "'embed_tokens'"),
+    "rate factors that are a text": (
+        fitting(rate_factors="B"), TypeError, "rate_factors", "names and factors", "'B'"),
+    "layer of another model": (
+        lambda f: LoRA(2, targets="encoder.layers.0.self_attn.q_proj").attach(tiny("llama")),
+        ValueError, "targets", "encoder.layers.0"),
+    "a fused layer and its part": (
+        lambda f: LoRA(2, targets=("q", "qkv")).attach(tiny("gpt2")),
+        ValueError, "targets", "qkv holds q"),
     "method without its settings": (
         incomplete_method, ValueError, "method.json", "damaged", "settings"),
     "model of an unknown family": (

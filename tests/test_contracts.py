@@ -545,6 +545,8 @@ def test_a_model_keeps_its_method_alive(name):
     ("make", "changes"),
     [
         (lambda: PromptTuning(3), {"hidden_size": 64}),
+        (IA3, {"num_key_value_heads": 4, "intermediate_size": 16}),  # as many, in other places
+        (lambda: Compose([LoRA(2), IA3()]), {"num_key_value_heads": 4, "intermediate_size": 16}),
         (lambda: PrefixTuning(3), {"num_hidden_layers": 2}),
         (FullFineTuning, {"num_hidden_layers": 4}),
         (FullFineTuning, {"intermediate_size": 50}),

@@ -394,7 +394,7 @@ def test_compositions_that_make_no_sense():
     prompt = PromptTuning(3)
     with pytest.raises(ValueError, match="given twice"):
         Compose([prompt, prompt])
-    with pytest.raises(ValueError, match="give its members"):
+    with pytest.raises(ValueError, match="give its parts"):
         Compose([Compose([prompt]), BitFit()])
     with pytest.raises(ValueError, match="empty"):
         Compose([])

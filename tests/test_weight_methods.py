@@ -1,6 +1,7 @@
 """Adapters, IA3, LoRA and hybrids: by hand, by their papers' counts, and where `peft` differs."""
 
 import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -243,6 +244,34 @@ def test_merged_together_is_attached_together_in_any_order(first, second, archit
         both.unmerge()
         assert torch.equal(model(ids).logits, adapted)
     assert torch.equal(model(ids).logits, logits)
+
+
+def test_merging_is_not_rounded_by_autocast():
+    merged = []
+    for autocast in (False, True):
+        model = tiny("llama", dtype=torch.float32)
+        with LoRA(2).attach(model) as method, torch.autocast("cpu", torch.bfloat16, autocast):
+            fill(method)
+            method.merge()
+            assert "merged into" in repr(method)
+            merged.append(matrix(Anatomy(model).linear(0, "q")[0]).clone())
+    assert torch.equal(*merged)
+
+
+def test_a_scale_is_not_rounded_before_it_is_used():
+    model, ids = tiny("llama", dtype=torch.bfloat16), tokens()
+    logits = model(ids).logits
+    with IA3().attach(model) as method:
+        with torch.no_grad():
+            for scale in method.parameters():
+                scale.fill_(1.003)  # 1 in bfloat16
+        assert not torch.equal(model(ids).logits, logits)
+
+
+def test_a_model_with_hooks_is_not_pickled():
+    model = tiny("llama")
+    with LoRA(2).attach(model), pytest.raises(RuntimeError, match="detach.*pickling"):
+        pickle.dumps(model)
 
 
 def test_no_method_is_in_two_places_at_once():

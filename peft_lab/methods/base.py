@@ -97,6 +97,8 @@ class Method(nn.Module):
                 f"model carries {type(root).__name__} already: detach() that first, or unite both "
                 "in Compose([...])."
             )
+        for part in parts if any_base else ():
+            part._unbuild()
         base = anatomy.fingerprint  # before the method's own weights may stand there
         for part in parts if not any_base else ():
             part.check_base(anatomy)
@@ -104,8 +106,6 @@ class Method(nn.Module):
         edits = Edits(anatomy)
         try:
             self._prepare(anatomy)
-            if any_base:
-                self._check_fit(model.config)
             for parameter in model.parameters():
                 edits.callback(parameter.requires_grad_, parameter.requires_grad)
                 parameter.requires_grad_(False)
@@ -150,13 +150,11 @@ class Method(nn.Module):
                 f"{self._base}: load that base, or say attach(model, any_base=True)."
             )
 
-    def _check_fit(self, config) -> None:
-        own, expected = self.num_parameters(), self.expected_parameters(config)
-        if own != expected:
-            raise ValueError(
-                f"this {type(self).__name__} does not fit this model: it has {own:,} parameters, "
-                f"made on another base, and {expected:,} would fit. Make a new one."
-            )
+    def _unbuild(self) -> None:
+        """As if just loaded: to be built anew, with the same numbers, on another model."""
+        if self._built:
+            tensors = {name: tensor.clone() for name, tensor in self.state_dict().items()}
+            self._saved, self._built = (tensors, self.num_parameters()), False
 
     def check_made(self) -> None:
         """Raise a RuntimeError if there are no parameters yet."""
@@ -210,7 +208,7 @@ class Method(nn.Module):
     def merge(self) -> None:
         """Put the change into the model's own weights, where the mathematics allows it: a swap of
         pointers, as W + change - change is not W bit by bit. While merged, the method trains
-        nothing.
+        nothing. Convert neither dtype nor device meanwhile: what was swapped out would stay behind.
 
         Raises:
             RuntimeError: it is not attached, or merged already, or cannot be merged.
@@ -281,8 +279,14 @@ class Method(nn.Module):
         kind = cls if own else Method._kinds.get(record["method"])
         if kind is None or not issubclass(kind, cls):
             raise TypeError(f"{folder} holds {record['method']}, not {cls.__name__}.")
-        method = kind.from_settings(record["settings"])
-        method._take(record, tensors)
+        try:
+            method = kind.from_settings(record["settings"])
+            method._take(record, tensors)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{os.fspath(folder)}: method.json is damaged, or of another version of peft_lab "
+                f"({type(error).__name__}: {error})."
+            ) from error
         return method
 
     def _take(self, record: dict, tensors: dict) -> None:
@@ -310,7 +314,8 @@ class Method(nn.Module):
         told = ", ".join(f"{name}={value!r}" for name, value in settings.items())
         where = "detached"
         if self.attached:
-            where = f"attached to {type(self._edits.anatomy.model).__name__}"
+            into = "merged into" if self.merged else "attached to"
+            where = f"{into} {type(self._edits.anatomy.model).__name__}"
         return f"{type(self).__name__}({told}): {self.trainable_summary()}; {where}"
 
 

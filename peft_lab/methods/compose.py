@@ -35,7 +35,10 @@ class Compose(Method):
             if not isinstance(member, Method):
                 raise TypeError(f"members must be methods, not {type(member).__name__}.")
             if isinstance(member, Compose):
-                raise ValueError("members: a Compose cannot be a member; give its members instead.")
+                raise ValueError(
+                    f"members: {type(member).__name__} is a composition itself; give its parts "
+                    "instead, *it.members."
+                )
         if len({id(member) for member in members}) < len(members):
             raise ValueError("members: one and the same method is given twice; make two of them.")
         self.members = nn.ModuleList(members)
@@ -71,6 +74,9 @@ class Compose(Method):
 
     def _record(self) -> dict:
         return {**super()._record(), "members": [member._record() for member in self.members]}
+
+    def _unbuild(self) -> None:
+        """Nothing of its own: the members do."""
 
     def _tensors(self) -> dict:
         return {

@@ -148,10 +148,10 @@ class _Hook:
     def __init__(self, fn: Callable):
         self.fn = fn
 
-    def __deepcopy__(self, memo):
+    def __reduce_ex__(self, protocol):  # what copy.deepcopy and pickle ask for
         raise RuntimeError(
             "the model carries a method, and the copy would act with the numbers of the original: "
-            "detach() before copying the model."
+            "detach() before copying the model, or pickling it."
         )
 
 

@@ -58,10 +58,10 @@ class IA3(Mergeable, Method):
         def scaled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             if self.asleep:
                 return y
-            scale = scales[layer].to(y.dtype)  # (out,)
+            scale = scales[layer]  # (out,)
             if outputs is not None:  # of a fused layer: 1 for the others
                 scale = scale.new_ones(y.shape[-1]).index_copy(0, outputs, scale)
-            return y * scale
+            return (y * scale).to(y.dtype)  # rounded once, after the product
 
         return scaled
 

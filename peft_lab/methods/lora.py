@@ -100,6 +100,8 @@ class LoRA(Mergeable, Method):
         sites = find_linears(config, self.targets, self.layers)
         if self.gated and not {role for _, role in sites} <= {"q", "k", "v", "qkv"}:
             raise ValueError(f"targets: with gated=True only q, k and v, not {self.targets!r}.")
+        if {"qkv"} < {role for _, role in sites} & {"q", "k", "v", "qkv"}:
+            raise ValueError(f"targets: qkv holds q, k and v; take it or them, not {self.targets}.")
         return sites
 
     def change(self, layer: int | None, role: str) -> torch.Tensor:

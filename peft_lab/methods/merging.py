@@ -35,10 +35,12 @@ class Mergeable:
 
     @torch.no_grad()
     def _merge(self, anatomy: Anatomy, edits: Edits) -> None:
-        for linear, outputs, weight, bias in self.merged_weights(anatomy):
-            self._put(anatomy, edits, linear, "weight", outputs, weight)
-            if bias is not None:
-                self._put(anatomy, edits, linear, "bias", outputs, bias)
+        device = anatomy.embedding.weight.device.type
+        with torch.autocast(device, enabled=False):  # weights are not to be rounded
+            for linear, outputs, weight, bias in self.merged_weights(anatomy):
+                self._put(anatomy, edits, linear, "weight", outputs, weight)
+                if bias is not None:
+                    self._put(anatomy, edits, linear, "bias", outputs, bias)
         self.asleep = True
         edits.callback(setattr, self, "asleep", False)
 
