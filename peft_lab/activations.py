@@ -42,6 +42,39 @@ def saved_activation_bytes(fn: Callable[[], object], *modules: nn.Module) -> int
     return sum(saved.values())
 
 
+def saved_by_part(model: nn.Module, method: nn.Module, batch: dict) -> dict[str, int]:
+    """Bytes saved for the backward pass, by where the forward pass was when they were saved.
+
+    What a block reads counts for that block. Each storage counts once, where it is saved first.
+
+    Args:
+        model: with `method` attached.
+        batch: input_ids, attention_mask, labels, each (B, T).
+
+    Returns:
+        {"embeddings", "block 0", ..., "head and loss": bytes}; their sum is what
+        `accounting.memory` measures.
+    """
+    from .evaluation import scored_nll
+
+    layers = model.get_decoder().layers
+    names = ["embeddings", *(f"block {i}" for i in range(len(layers))), "head and loss"]
+    reached: list[int] = []  # bytes saved when each part begins
+    modules = (model, method)
+    excluded = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    with contextlib.ExitStack() as hooks, saved_storages(excluded) as saved:
+
+        def mark(*_):
+            reached.append(sum(saved.values()))
+
+        for layer in layers:
+            hooks.callback(layer.register_forward_pre_hook(mark).remove)
+        hooks.callback(layers[-1].register_forward_hook(mark).remove)
+        scored_nll(model, batch)
+        mark()
+    return {name: b - a for name, a, b in zip(names, [0, *reached], reached, strict=False)}
+
+
 def predicted_activation_bytes(model: nn.Module, batch: dict) -> int | None:
     """The closed form of `saved_activation_bytes` for a model of the Llama family.
 

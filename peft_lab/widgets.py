@@ -8,6 +8,7 @@ slider is let go. The ``…_table`` prints the same for readers on GitHub or on 
 from collections.abc import Callable, Mapping, Sequence
 
 from .anatomy import block_parameters, dimensions, outer_parameters
+from .operations import PLACES, module_bill
 from .plots.style import count_text, size_text
 from .text_measures import kind_of_text
 
@@ -417,6 +418,45 @@ def shares_widget(shares: Sequence, tokens: Sequence[str]) -> None:
         plots.show(figure, see="bright cells listen to the prefix, dark ones to the text.")
 
     _play(draw, layer=IntSlider(value=0, min=0, max=len(shares) - 1, description="layer"))
+
+
+# ---- 05: a small module: where, how wide
+# ------------------------------------------------------------------------------------
+
+
+def module_table(config, widths: Sequence[int] = (1, 4, 16, 64)) -> None:
+    """Print what each place and width costs: numbers, file, multiply-adds a token."""
+    print(f"{'place':<13}{'width':>6}{'parameters':>12}{'file':>10}{'operations':>12}{'share':>8}")
+    for place in PLACES:
+        for width in widths if not place.startswith("IA3") else (None,):
+            bill = module_bill(config, place, width or 1)
+            print(f"{place:<13}{width or '-':>6}{bill['parameters']:>12,}"
+                  f"{size_text(bill['bytes']):>10}{bill['operations']:>12,}"
+                  f"{bill['share']:>8.2%}")  # fmt: skip
+    print("operations: multiply-adds a token; share: of the model's own")
+
+
+def module_widget(config, widest: int = 64) -> None:
+    """Choose place and width; see the block, and what the module costs in all blocks."""
+    from ipywidgets import SelectionSlider, ToggleButtons
+
+    widths = [2**i for i in range(widest.bit_length())]
+
+    def draw(place, width):
+        from . import plots
+
+        bill = module_bill(config, place, width)
+        said = place if place.startswith("IA3") else f"{place}, width {width}"
+        note = f"{count_text(bill['parameters'])} numbers, {size_text(bill['bytes'])}"
+        figure = plots.cut_in_places(said, [place], notes={place: note})
+        extra = f"{bill['operations']:,} multiply-adds a token more, {bill['share']:.2%}"
+        plots.show(figure, see=f"{extra} of the model's own.")
+
+    _play(
+        draw,
+        place=ToggleButtons(options=list(PLACES), value="pfeiffer", description="place"),
+        width=SelectionSlider(options=widths, value=min(16, widths[-1]), description="width"),
+    )
 
 
 # ---- the thin view

@@ -11,8 +11,17 @@ from peft_lab.accounting import (
     predicted_activation_bytes,
     saved_activation_bytes,
 )
+from peft_lab.activations import saved_by_part
 from peft_lab.evaluation import scored_nll
-from peft_lab.methods import BitFit, FullFineTuning, LayerFreezing, PrefixTuning, PromptTuning
+from peft_lab.methods import (
+    IA3,
+    Adapter,
+    BitFit,
+    FullFineTuning,
+    LayerFreezing,
+    PrefixTuning,
+    PromptTuning,
+)
 
 METHODS = {
     "full": FullFineTuning,
@@ -74,6 +83,31 @@ def test_methods_with_tensors_of_their_own_are_counted_too(name, kind):
         assert side.optimizer == 8 * own + 4 * len(list(method.parameters()))
     assert found.predicted.activations is None and found.predicted.total is None
     assert found.measured.activations > 0
+
+
+PARTS = {**METHODS, "houlsby": lambda: Adapter(4, "houlsby"), "pfeiffer": lambda: Adapter(4),
+         "ia3": IA3, "prompt": lambda: PromptTuning(3)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_each_part_keeps_adds_up(name):
+    model = toy_model()
+    with PARTS[name]().attach(model) as method:
+        parts = saved_by_part(model, method, make_batch())
+        assert sum(parts.values()) == memory(model, method, make_batch()).measured.activations
+    layers = model.config.num_hidden_layers
+    assert list(parts) == ["embeddings", *(f"block {i}" for i in range(layers)), "head and loss"]
+    assert not any(layer._forward_pre_hooks for layer in model.model.layers)
+    live = [parts[f"block {i}"] > 0 for i in range(layers)]
+    assert live == [name != "top" or i == layers - 1 for i in range(layers)] or name == "middle"
+
+
+def test_an_adapter_keeps_what_it_reads_and_what_it_squeezed_that_into():
+    model, batch, width = toy_model(), make_batch(), 4
+    with Adapter(width).attach(model) as method:
+        parts = saved_by_part(model, method, batch)
+    tokens = batch["input_ids"].numel()
+    assert parts["block 0"] == 4 * tokens * (model.config.hidden_size + width)
 
 
 def test_measuring_changes_nothing():

@@ -24,11 +24,15 @@ def load(path: Path) -> dict:
 
 
 SOLUTIONS = {}
-for file in sorted((notebooks_dir() / "solutions").glob("0[0-4]_*.py")):
+for file in sorted((notebooks_dir() / "solutions").glob("0[0-5]_*.py")):
     SOLUTIONS |= load(file)
 
 MODEL = SOLUTIONS["model"]
-NAMES = {number: ("solution",) for number in CHECKS} | {"00a": ("snapshot", "weights_changed")}
+NAMES = {number: ("solution",) for number in CHECKS} | {
+    "00a": ("snapshot", "weights_changed"),
+    "05a": ("new_adapter", "adapter"),
+    "05c": ("scaled_output", "scaled_input"),
+}
 GIVEN = {"00c": {"model": MODEL}, "01c": {"parameters": SOLUTIONS["parameters"]}}
 PREDICTIONS = ("00b", "00c", "01c", "02a")
 WRONG = [(n, name) for n in CHECKS for name in SOLUTIONS[f"WRONG_{n.upper()}"]]
@@ -60,7 +64,7 @@ def stubs(number: str) -> list:
 
 
 def test_every_exercise_has_a_solution_and_three_wrong_answers():
-    assert len(CHECKS) == 15
+    assert len(CHECKS) == 18
     for number in CHECKS:
         assert len({kind for kind, _ in wrong(number).values()}) >= 3, number
 
@@ -704,3 +708,83 @@ def test_00a_two_halves_that_do_not_fit_together(capsys):
 def test_00b_both_places_in_one_message(capsys):
     CHECKS["00b"]({1: "true", 2: "false", 3: "true", 4: "false", 5: "not by a hash"})
     assert CHECKS["00b"].last == "places by hash" and "Claims 3 and 4" in _said(capsys)
+
+
+# Notebook 05.
+
+
+def test_05a_in_place_is_a_changed_input(capsys):
+    new, _ = solution("05a")
+
+    def adapter(h, down, up):
+        h += up(torch.relu(down(h)))
+        return h
+
+    CHECKS["05a"](new, adapter)
+    assert CHECKS["05a"].last == "changed input" and "input" in _said(capsys)
+
+
+def test_05c_in_place_is_a_changed_input(capsys):
+    def scaled_output(W, b, scale):
+        W *= scale[:, None]
+        return W, b * scale
+
+    CHECKS["05c"](scaled_output, solution("05c")[1])
+    assert CHECKS["05c"].last == "changed input" and "makes no copy" in _said(capsys)
+
+
+def test_05c_square_only(capsys):
+    def scaled_output(W, b, scale):
+        return (W.T * scale).T.reshape(3, 3), b * scale
+
+    CHECKS["05c"](scaled_output, solution("05c")[1])
+    assert CHECKS["05c"].last not in (RIGHT, "checker"), _said(capsys)
+
+
+def _ia3(k, v, down):
+    """Hooks made by three functions of the vectors' dict."""
+
+    def add_ia3(block):
+        at, last = block.self_attn, block.mlp.down_proj
+        one = {"k": at.k_proj.out_features, "v": at.v_proj.out_features, "ff": last.in_features}
+        scale = {n: torch.nn.Parameter(torch.ones(size)) for n, size in one.items()}
+        at.k_proj.register_forward_hook(k(scale))
+        at.v_proj.register_forward_hook(v(scale))
+        last.register_forward_pre_hook(down(scale))
+        return scale
+
+    return add_ia3
+
+
+def _out(name):
+    return lambda scale: lambda m, x, y: y * scale[name]
+
+
+def _in(name):
+    return lambda scale: lambda m, x: (x[0] * scale[name],)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "text"),
+    [
+        ("sizes", (_out("ff"), _out("ff"), _in("ff")), "the last vector"),
+        ("tuple", (_out("k"), _out("v"), lambda s: lambda m, x: x * s["ff"]), "inputs[0]"),
+        ("one vector", (_out("k"), _out("k"), _in("ff")), "each learned for itself"),
+        ("swapped", (_out("v"), _out("k"), _in("ff")), "k and v are swapped"),
+        ("other", (_out("k"), lambda s: lambda m, x, y: y * s["v"] ** 2, _in("ff")), "usual slips"),
+    ],
+)
+def test_05b_slips_of_a_reader(kind, parts, text, capsys):
+    said = _diagnosed("05b", _ia3(*parts), capsys)
+    assert CHECKS["05b"].last == kind, said
+    assert text in said
+
+
+def test_05b_a_learner_who_overwrites_weights_is_told_so(capsys):
+    def add_ia3(block):
+        scale = solution("05b")[0](block)
+        block.self_attn.k_proj.weight.data.mul_(1.5)
+        return scale
+
+    assert "own weights" in _diagnosed("05b", add_ia3, capsys)
+    assert CHECKS["05b"].last == "changed input"

@@ -48,6 +48,9 @@ FIGURES = {
                   {**MANY, "xlabel": "vectors", "log": True, "baselines": {"base": 4.7}}),
     "norms": (([1.0, 1.2, 1.1] * 20, {"learned": [2.0, 30.0]}), {}),
     "tied_and_free": ((3, 5), {"free": {2}}),
+    "cut_in_places": ((), {"notes": {"IA3": "2.4 k numbers"}}),
+    "beside": (({"IA3": (0.2, 4), "merged": (0, -1)},),
+               {"panels": ("operations (count)", "time (%)"), "origin": "live, 1 seed"}),
     "against_parameters": (({"prompt": (640, RUNS), "full": (1_300_000, RUNS)},),
                            {**MANY, "baselines": {"base": 4.7}}),
     "rate_sensitivity": (({"direct": {1e-3: RUNS, 1e-2: [4.0, 4.1, float("nan")]}},),
@@ -59,7 +62,13 @@ TITLE = "What was found, in one short sentence"
 def make(name: str, **changes) -> Figure:
     args, options = FIGURES[name]
     places = {"brick_wall": 2, "sequence_rows": 2, "heat_map": 3, "tied_and_free": 2}
-    places |= {"norms": 2, "forward_map": 2, "live_curve": 1, "which_data_which_parameters": 0}
+    places |= {
+        "norms": 2,
+        "forward_map": 2,
+        "live_curve": 1,
+        "which_data_which_parameters": 0,
+        "cut_in_places": 0,
+    }
     at = places.get(name, 1)
     return getattr(plots, name)(*args[:at], TITLE, *args[at:], **{**options, **changes})
 
@@ -95,7 +104,7 @@ def test_figure_has_title_and_size_and_nothing_is_clipped(name):
 
 
 WITH_AXES = ["memory_stack", "loss_curves", "live_curve", "against_k", "heat_map", "with_band",
-             "norms", "against_parameters", "rate_sensitivity"]  # fmt: skip
+             "norms", "against_parameters", "rate_sensitivity", "beside"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WITH_AXES)
@@ -106,7 +115,8 @@ def test_axes_have_labels_with_units(name):
             assert "nats" in axes.get_ylabel()
             continue
         assert axes.get_xlabel()
-        assert axes.get_ylabel() or axes.get_title(loc="left") or name == "memory_stack"
+        named = name in ("memory_stack", "beside")  # each bar by its tick
+        assert axes.get_ylabel() or axes.get_title(loc="left") or named
         spines = [axes.spines[side].get_visible() for side in ("top", "right")]
         assert spines == [False, False]
     said = " ".join(texts(figure))
@@ -186,6 +196,9 @@ BAD = [
     (lambda: plots.sequence_rows({"a": [1], "b": [1, 2]}, 0, TITLE), "lengths"),
     (lambda: plots.sequence_rows({"a": [1]}, 2, TITLE), "n=2"),
     (lambda: plots.memory_stack({}, TITLE), "nothing"),
+    (lambda: plots.beside({}, TITLE, panels=("a", "b")), "nothing"),
+    (lambda: plots.cut_in_places(TITLE, ["under"]), "one to four of .*not .'under'"),
+    (lambda: plots.cut_in_places(TITLE, []), "one to four"),
     (lambda: plots.heat_map([[1.0]], ["a"], ["b", "c"], TITLE, xlabel="", ylabel="", unit=""),
      "1 rows of 2"),
     (lambda: plots.heat_map([[None]], ["a"], ["b"], TITLE, xlabel="", ylabel="", unit=""),
@@ -342,3 +355,15 @@ def test_loss_curves_on_a_log_axis():
     assert 3 < low < 4.7 and 57 < high < 80
     shown = [t.get_text() for t in axes.get_yticklabels()]
     assert {"5", "10", "20", "50"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("place", "trained"), [("houlsby", 2), ("pfeiffer", 1), ("parallel", 1), ("IA3", 3),
+                           ("IA3, merged", 0)]
+)  # fmt: skip
+def test_cut_in_places_colours_what_is_trained(place, trained):
+    from matplotlib.colors import to_rgba
+
+    figure = plots.cut_in_places(TITLE, [place])
+    tint = to_rgba(plots.pictures.TINTS[style.VERMILION])
+    assert sum(patch.get_facecolor() == tint for patch in figure.axes[0].patches) == trained

@@ -144,6 +144,7 @@ VIEWS = {
     "prompt_widget": (TOKENS, 32),
     "freed_widget": (CONFIG, 5, {0: [4.4, 4.5, 4.6]}),
     "shares_widget": (torch.rand(2, 3, 4).tolist(), TOKENS),
+    "module_widget": (CONFIG, 8),
 }
 TWINS = {
     "talent_table": (TALENTS, LINES),
@@ -153,6 +154,7 @@ TWINS = {
     "prompt_table": (TOKENS, 32),
     "freed_table": (CONFIG, 5, {0: [4.4, 4.5, 4.6]}),
     "shares_table": (torch.full((2, 3, 4), 0.25).tolist(),),
+    "module_table": (CONFIG,),
 }
 
 
@@ -214,6 +216,9 @@ def test_twin_prints_the_same_each_time(name, capsys):
 def test_twins_say_what_the_pure_functions_say(capsys):
     widgets.blocks_table(CONFIG)
     assert len(capsys.readouterr().out.strip().split("\n")) == 3 + 6  # all neighbours of 3 blocks
+    widgets.module_table(CONFIG, widths=(1, 2))
+    lines = capsys.readouterr().out.strip().split("\n")
+    assert len(lines) == 2 + 3 * 2 + 2 and lines[-2].split()[-2:] == ["0", "0.00%"]
     widgets.shares_table(*TWINS["shares_table"])
     assert capsys.readouterr().out.count("25%") == 6
     widgets.talent_table(TALENTS, LINES)

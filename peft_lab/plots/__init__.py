@@ -17,6 +17,7 @@ from .curves import (
     with_band,
 )
 from .ladder import form_ladder
+from .modules import beside, cut_in_places
 from .pictures import (
     brick_wall,
     forward_map,
@@ -29,8 +30,8 @@ from .pictures import (
 from .style import CourseFigure, png, show
 
 __all__ = [
-    "CourseFigure", "against_k", "against_parameters", "brick_wall", "form_ladder", "forward_map",
-    "forward_steps", "heat_map", "live_curve", "loss_curves", "memory_rows", "memory_stack",
-    "norms", "png", "rate_sensitivity", "sequence_rows", "show", "text_cards", "tied_and_free",
-    "which_data_which_parameters", "with_band",
+    "CourseFigure", "against_k", "against_parameters", "beside", "brick_wall", "cut_in_places",
+    "form_ladder", "forward_map", "forward_steps", "heat_map", "live_curve", "loss_curves",
+    "memory_rows", "memory_stack", "norms", "png", "rate_sensitivity", "sequence_rows", "show",
+    "text_cards", "tied_and_free", "which_data_which_parameters", "with_band",
 ]  # fmt: skip
