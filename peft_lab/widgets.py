@@ -7,7 +7,13 @@ slider is let go. The ``…_table`` prints the same for readers on GitHub or on 
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .anatomy import block_parameters, dimensions, outer_parameters
+from .anatomy import (
+    block_parameters,
+    dimensions,
+    find_linears,
+    outer_parameters,
+    role_sizes,
+)
 from .operations import PLACES, module_bill
 from .plots.style import count_text, size_text
 from .text_measures import kind_of_text
@@ -457,6 +463,86 @@ def module_widget(config, widest: int = 64) -> None:
         place=ToggleButtons(options=list(PLACES), value="pfeiffer", description="place"),
         width=SelectionSlider(options=widths, value=min(16, widths[-1]), description="width"),
     )
+
+
+# ---- 06: rank and targets
+# -----------------------------------------------------------------------------
+
+LORA_TARGETS = {
+    "q, v": ("q", "v"),
+    "attention": ("q", "k", "v", "o"),
+    "feed-forward": ("gate", "up", "down"),
+    "all": ("q", "k", "v", "o", "gate", "up", "down"),
+}
+
+
+def lora_bill(config, rank: int, targets: Sequence[str]) -> dict:
+    """What LoRA of a rank on some linear layers holds, from the config alone.
+
+    Returns:
+        {"parameters", "bytes": in float32, "beside": numbers in the matrices that it changes,
+        "share": of the model's parameters, "first": (outputs, inputs) of the first matrix}.
+
+    Raises:
+        ValueError: a rank below 1 or above a matrix's width, or a target that is not there.
+    """
+    sizes, sites = role_sizes(config), find_linears(config, targets)
+    most = min(min(sizes[role]) for _, role in sites)
+    if not 1 <= rank <= most:
+        raise ValueError(f"rank={rank}: the matrices chosen allow 1 to {most}.")
+    count = sum(rank * sum(sizes[role]) for _, role in sites)
+    blocks = dimensions(config).layers * sum(block_parameters(config))
+    inputs, outputs = sizes[sites[0][1]]
+    return {
+        "parameters": count,
+        "bytes": 4 * count,
+        "beside": sum(sizes[role][0] * sizes[role][1] for _, role in sites),
+        "share": count / (sum(outer_parameters(config)) + blocks),
+        "first": (outputs, inputs),
+    }
+
+
+def _ranks(config, most: int = 64) -> list[int]:
+    sizes = role_sizes(config)
+    width = min(min(sizes[role]) for role in LORA_TARGETS["all"])
+    return [2**i for i in range(12) if 2**i <= min(width, most)]
+
+
+def lora_table(config) -> None:
+    """Print parameters and share of the model for each rank and choice of layers."""
+    print("trained numbers, and their share of the model")
+    print(f"{'rank':>4}" + "".join(f"{name:>18}" for name in LORA_TARGETS))
+    for rank in _ranks(config):
+        cells = []
+        for targets in LORA_TARGETS.values():
+            bill = lora_bill(config, rank, targets)
+            cells.append(f"{bill['parameters']:,} {bill['share']:>7.1%}")
+        print(f"{rank:>4}" + "".join(f"{cell:>18}" for cell in cells))
+
+
+def lora_widget(config) -> None:
+    """Choose the rank and the layers; see A and B beside their matrix, and the bill."""
+    from ipywidgets import SelectionSlider, ToggleButtons
+
+    def draw(rank, layers):
+        from . import plots
+
+        bill = lora_bill(config, rank, LORA_TARGETS[layers])
+        title = (
+            f"{bill['parameters']:,} numbers ({size_text(bill['bytes'])}), {bill['share']:.1%} "
+            "of the model"
+        )
+        part = bill["parameters"] / bill["beside"]
+        figure = plots.low_rank(*bill["first"], rank, title)
+        plots.show(figure, see=f"A and B hold {part:.0%} of what the matrices beside them hold.")
+
+    ranks = _ranks(config)
+    _play(
+        draw,
+        rank=SelectionSlider(options=ranks, value=ranks[min(3, len(ranks) - 1)],
+                             description="rank"),
+        layers=ToggleButtons(options=list(LORA_TARGETS), description="layers"),
+    )  # fmt: skip
 
 
 # ---- the thin view

@@ -24,7 +24,7 @@ def load(path: Path) -> dict:
 
 
 SOLUTIONS = {}
-for file in sorted((notebooks_dir() / "solutions").glob("0[0-5]_*.py")):
+for file in sorted((notebooks_dir() / "solutions").glob("[0-9][0-9]_*.py")):
     SOLUTIONS |= load(file)
 
 MODEL = SOLUTIONS["model"]
@@ -32,6 +32,9 @@ NAMES = {number: ("solution",) for number in CHECKS} | {
     "00a": ("snapshot", "weights_changed"),
     "05a": ("new_adapter", "adapter"),
     "05c": ("scaled_output", "scaled_input"),
+    "06a": ("lora_start", "lora_output"),
+    "06b": ("merge", "unmerge"),
+    "06c": ("lora_parameters", "effective_rank"),
 }
 GIVEN = {"00c": {"model": MODEL}, "01c": {"parameters": SOLUTIONS["parameters"]}}
 PREDICTIONS = ("00b", "00c", "01c", "02a")
@@ -64,7 +67,7 @@ def stubs(number: str) -> list:
 
 
 def test_every_exercise_has_a_solution_and_three_wrong_answers():
-    assert len(CHECKS) == 18
+    assert len(CHECKS) == 21
     for number in CHECKS:
         assert len({kind for kind, _ in wrong(number).values()}) >= 3, number
 

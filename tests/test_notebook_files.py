@@ -24,6 +24,8 @@ EXPECTED = (
     "02_freezing_layers",
     "03_soft_prompts",
     "04_prefix_tuning",
+    "05_adapters_and_ia3",
+    "06_lora",
 )
 # In every notebook, in this order and in these words, whatever stands between them.
 HEADINGS = ("your turn", "what it costs", "three questions", "sources")
@@ -238,7 +240,7 @@ def test_notebook_is_small(path):
 def test_all_are_there_and_in_time():
     names = {path.stem for path in NOTEBOOKS}
     assert set(EXPECTED) <= names
-    budgets = [refresh.read(FOLDER / f"{n}.ipynb").metadata.peft_lab.seconds for n in EXPECTED]
+    budgets = [refresh.read(FOLDER / f"{n}.ipynb").metadata.peft_lab.seconds for n in EXPECTED[:5]]
     assert sum(budgets) <= FIRST_FIVE_SECONDS
 
 

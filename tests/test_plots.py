@@ -55,6 +55,13 @@ FIGURES = {
                            {**MANY, "baselines": {"base": 4.7}}),
     "rate_sensitivity": (({"direct": {1e-3: RUNS, 1e-2: [4.0, 4.1, float("nan")]}},),
                          {**MANY, "ceiling": 6.0}),
+    "low_rank": ((344, 128, 8), {}),
+    "spectra": (({"full": [3.0, 2.0, 0.5], "LoRA": [2.0, 0.0, 1.0], "random": [1.0] * 3},),
+                {"origin": "live, 1 seed"}),
+    "against_rank": (({"cut": {1: 4.1, 8: 3.9}},),
+                     {"baselines": {"base": 4.7}, "origin": "live, 1 seed"}),
+    "learn_forget": (({"full": {1e-4: (0.3, 0.1), 1e-3: (0.6, 0.4)}, "LoRA": {0.01: (0.5, -0.1)}},),
+                     {"origin": "live, 1 seed"}),
 }  # fmt: skip
 TITLE = "What was found, in one short sentence"
 
@@ -63,6 +70,7 @@ def make(name: str, **changes) -> Figure:
     args, options = FIGURES[name]
     places = {"brick_wall": 2, "sequence_rows": 2, "heat_map": 3, "tied_and_free": 2}
     places |= {
+        "low_rank": 3,
         "norms": 2,
         "forward_map": 2,
         "live_curve": 1,
@@ -104,7 +112,8 @@ def test_figure_has_title_and_size_and_nothing_is_clipped(name):
 
 
 WITH_AXES = ["memory_stack", "loss_curves", "live_curve", "against_k", "heat_map", "with_band",
-             "norms", "against_parameters", "rate_sensitivity", "beside"]  # fmt: skip
+             "norms", "against_parameters", "rate_sensitivity", "beside", "against_rank",
+             "learn_forget"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WITH_AXES)
@@ -207,6 +216,11 @@ BAD = [
     (lambda: plots.against_parameters({"base": (0, RUNS)}, TITLE, **MANY), "baseline"),
     (lambda: plots.with_band({"a": {1: [float("nan")] * 3}}, TITLE, xlabel="x", **MANY),
      "diverged"),
+    (lambda: plots.low_rank(4, 8, 5, TITLE), "rank=5: W is 4 × 8"),
+    (lambda: plots.spectra({}, TITLE), "nothing"),
+    (lambda: plots.spectra({"a": [0.0]}, TITLE), r"\['a'\] have no singular value"),
+    (lambda: plots.against_rank({"a": {0: 4.0}}, TITLE), "from rank 1"),
+    (lambda: plots.learn_forget({"a": {}}, TITLE), "a point at least"),
     (lambda: canvas(" "), "title"),
     (lambda: plots.show(canvas(TITLE)[0], see=""), "see"),
 ]  # fmt: skip
@@ -246,6 +260,24 @@ def test_pyplot_is_not_imported():
     code = "import sys; from peft_lab import plots; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_spectra_rings_stand_where_the_share_is_reached():
+    """3, 2, 0.5: squares 9, 4, 0.25; two hold 98 %, one holds 68 %. Order does not matter."""
+    figure = plots.spectra({"a": [0.5, 3.0, 2.0], "b": [1.0, 1.0]}, TITLE)
+    rings = [line for line in figure.axes[1].lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in rings] == [[2], [2]]
+    figure = plots.spectra({"a": [0.5, 3.0, 2.0]}, TITLE, share=0.6)
+    (ring,) = [line for line in figure.axes[1].lines if line.get_marker() == "o"]
+    assert list(ring.get_xdata()) == [1]
+
+
+def test_low_rank_is_drawn_to_one_scale():
+    figure = plots.low_rank(344, 128, 8, TITLE)
+    sides = [(p.get_height(), p.get_width()) for p in figure.axes[0].patches]
+    scale = sides[0][0] / 344
+    shapes = [(round(h / scale), round(w / scale)) for h, w in sides]
+    assert shapes == [(344, 128), (344, 8), (8, 128)]
 
 
 def test_spread_moves_as_little_as_needed():

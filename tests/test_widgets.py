@@ -8,8 +8,8 @@ import tiny
 import torch
 
 from peft_lab import widgets
-from peft_lab.accounting import memory
-from peft_lab.methods import FullFineTuning, LayerFreezing, PrefixTuning, PromptTuning
+from peft_lab.accounting import count_parameters, memory
+from peft_lab.methods import FullFineTuning, LayerFreezing, LoRA, PrefixTuning, PromptTuning
 
 LINES = ["The fox ran.", "It rained."]
 TALENTS = {
@@ -127,6 +127,19 @@ def test_freed_layers_over_the_grid():
         widgets.freed_layers(CONFIG, 5, layers + 1)
 
 
+@pytest.mark.parametrize("targets", widgets.LORA_TARGETS.values())
+def test_lora_bill_over_the_grid(targets):
+    whole = count_parameters(tiny.tiny("llama"))
+    for rank in (1, 2, 8, 16):  # of 16: the width of keys and values
+        bill = widgets.lora_bill(CONFIG, rank, targets)
+        method = LoRA(rank, targets=targets)
+        assert bill["parameters"] == method.expected_parameters(CONFIG) == bill["bytes"] / 4
+        assert bill["share"] == pytest.approx(bill["parameters"] / whole)
+    for wrong in (0, 17 if "v" in targets else 33):
+        with pytest.raises(ValueError, match=f"rank={wrong}"):
+            widgets.lora_bill(CONFIG, wrong, targets)
+
+
 def test_layer_shares_over_the_grid():
     shares = torch.rand(3, 4, 5)
     for layer in range(3):
@@ -145,6 +158,7 @@ VIEWS = {
     "freed_widget": (CONFIG, 5, {0: [4.4, 4.5, 4.6]}),
     "shares_widget": (torch.rand(2, 3, 4).tolist(), TOKENS),
     "module_widget": (CONFIG, 8),
+    "lora_widget": (CONFIG,),
 }
 TWINS = {
     "talent_table": (TALENTS, LINES),
@@ -155,6 +169,7 @@ TWINS = {
     "freed_table": (CONFIG, 5, {0: [4.4, 4.5, 4.6]}),
     "shares_table": (torch.full((2, 3, 4), 0.25).tolist(),),
     "module_table": (CONFIG,),
+    "lora_table": (CONFIG,),
 }
 
 

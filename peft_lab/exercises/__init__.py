@@ -1,4 +1,4 @@
-"""Checkers of the exercises, 00a to 05c: each shows the target beside yours and names the mistake.
+"""Checkers of the exercises: each shows the target beside yours and names the mistake.
 
 ``answer = check_01a(answer)`` prints, never raises, and gives back the learner's answer when it is
 right, else the package's. The solutions lie in ``notebooks/solutions``.
@@ -11,6 +11,7 @@ from .nb02 import check_02a, check_02b, check_02c
 from .nb03 import check_03a, check_03b, check_03c
 from .nb04 import check_04a, check_04b, check_04c
 from .nb05 import check_05a, check_05b, check_05c
+from .nb06 import check_06a, check_06b, check_06c
 
 CHECKS = {
     check.number: check
@@ -18,6 +19,7 @@ CHECKS = {
         check_00a, check_00b, check_00c, check_01a, check_01b, check_01c, check_02a, check_02b,
         check_02c, check_03a, check_03b, check_03c, check_04a, check_04b, check_04c,
         check_05a, check_05b, check_05c,
+        check_06a, check_06b, check_06c,
     )
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from .curves import (
     with_band,
 )
 from .ladder import form_ladder
+from .matrices import against_rank, learn_forget, low_rank, spectra
 from .modules import beside, cut_in_places
 from .pictures import (
     brick_wall,
@@ -30,8 +31,9 @@ from .pictures import (
 from .style import CourseFigure, png, show
 
 __all__ = [
-    "CourseFigure", "against_k", "against_parameters", "beside", "brick_wall", "cut_in_places",
-    "form_ladder", "forward_map", "forward_steps", "heat_map", "live_curve", "loss_curves",
-    "memory_rows", "memory_stack", "norms", "png", "rate_sensitivity", "sequence_rows", "show",
-    "text_cards", "tied_and_free", "which_data_which_parameters", "with_band",
+    "CourseFigure", "against_k", "against_parameters", "against_rank", "beside", "brick_wall",
+    "cut_in_places", "form_ladder", "forward_map", "forward_steps", "heat_map", "learn_forget",
+    "live_curve", "loss_curves", "low_rank", "memory_rows", "memory_stack", "norms", "png",
+    "rate_sensitivity", "sequence_rows", "show", "spectra", "text_cards", "tied_and_free",
+    "which_data_which_parameters", "with_band",
 ]  # fmt: skip

@@ -658,6 +658,7 @@ def rate_sensitivity(
     origin: str,
     baselines: Mapping[str, float] | None = None,
     ylabel: str = LOSS,
+    xlabel: str = "learning rate",
     ceiling: float | None = None,
 ) -> CourseFigure:
     """Loss over learning rates (log), band over seeds, the best rate of each ringed.
@@ -700,7 +701,7 @@ def rate_sensitivity(
         rates = sorted({x for points in curves.values() for x in points})
         step = max(1, math.ceil(len(rates) / 8))
         _x_ticks(axes, rates, {x: _rate(x) for x in rates[::step]})
-        axes.set(xlabel="learning rate (log scale; ring: the best)", ylabel=ylabel)
+        axes.set(xlabel=f"{xlabel} (log scale; ring: the best)", ylabel=ylabel)
         end_labels(axes, labels)
     return figure
 

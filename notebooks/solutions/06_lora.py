@@ -1,0 +1,308 @@
+"""Solutions of notebook 06.
+
+Also other right ways, and the usual wrong answers, each beside the
+diagnosis that its checker gives.
+"""
+
+import torch
+
+# ---- 06a: lora_start and lora_output ---------------------------------
+
+
+def solution_06a_lora_start(inputs, outputs, rank):
+    A = torch.randn(rank, inputs) / inputs**0.5  # (rank, in)
+    B = torch.zeros(outputs, rank)
+    return A, B
+
+
+def solution_06a_lora_output(x, y, A, B, alpha):
+    rank = A.shape[0]
+    return y + alpha / rank * (x @ A.T @ B.T)  # (..., out)
+
+
+def variant_06a_lora_start(inputs, outputs, rank):
+    return torch.zeros(rank, inputs), torch.randn(outputs, rank)
+
+
+def variant_06a_lora_output(x, y, A, B, alpha):
+    change = alpha * (B @ A) / B.shape[1]  # (out, in)
+    return y + torch.nn.functional.linear(x, change)
+
+
+def wrong_06a_dead(inputs, outputs, rank):
+    return torch.zeros(rank, inputs), torch.zeros(outputs, rank)
+
+
+def wrong_06a_disturbed(inputs, outputs, rank):
+    return torch.randn(rank, inputs), torch.randn(outputs, rank)
+
+
+def wrong_06a_transposed_start(inputs, outputs, rank):
+    return torch.randn(inputs, rank), torch.zeros(rank, outputs)
+
+
+def wrong_06a_ones(inputs, outputs, rank):
+    return torch.ones(rank, inputs), torch.zeros(outputs, rank)
+
+
+def wrong_06a_no_scale(x, y, A, B, alpha):
+    return y + x @ A.T @ B.T
+
+
+def wrong_06a_alpha_only(x, y, A, B, alpha):
+    return y + alpha * (x @ A.T @ B.T)
+
+
+def wrong_06a_upside_down(x, y, A, B, alpha):
+    return y + len(A) / alpha * (x @ A.T @ B.T)
+
+
+def wrong_06a_square_root(x, y, A, B, alpha):
+    return y + alpha / len(A) ** 0.5 * (x @ A.T @ B.T)
+
+
+def wrong_06a_wrong_rank(x, y, A, B, alpha):
+    return y + alpha / A.shape[1] * (x @ A.T @ B.T)
+
+
+def wrong_06a_transposed(x, y, A, B, alpha):
+    return y + alpha / len(A) * (x @ A @ B)
+
+
+def wrong_06a_no_y(x, y, A, B, alpha):
+    return alpha / len(A) * (x @ A.T @ B.T)
+
+
+def wrong_06a_y_too(x, y, A, B, alpha):
+    return alpha / len(A) * (y + x @ A.T @ B.T)
+
+
+_START, _OUTPUT = solution_06a_lora_start, solution_06a_lora_output
+VARIANTS_06A = {
+    "B random, A zero": (variant_06a_lora_start, _OUTPUT),
+    "the matrix first": (_START, variant_06a_lora_output),
+}
+WRONG_06A = {
+    "both zero": ("dead", (wrong_06a_dead, _OUTPUT)),
+    "both random": (
+        "not the identity",
+        (wrong_06a_disturbed, _OUTPUT),
+    ),
+    "A and B made transposed": (
+        "transposed",
+        (wrong_06a_transposed_start, _OUTPUT),
+    ),
+    "A and B used transposed": (
+        "transposed",
+        (_START, wrong_06a_transposed),
+    ),
+    "all directions alike": ("all alike", (wrong_06a_ones, _OUTPUT)),
+    "without alpha / rank": ("no scale", (_START, wrong_06a_no_scale)),
+    "alpha alone": ("alpha only", (_START, wrong_06a_alpha_only)),
+    "rank / alpha": ("upside down", (_START, wrong_06a_upside_down)),
+    "alpha / sqrt(rank)": (
+        "square root",
+        (_START, wrong_06a_square_root),
+    ),
+    "alpha / inputs": ("wrong rank", (_START, wrong_06a_wrong_rank)),
+    "the change alone": ("no y", (_START, wrong_06a_no_y)),
+    "scales y as well": ("y scaled too", (_START, wrong_06a_y_too)),
+}
+
+# ---- 06b: merge and unmerge ------------------------------------------
+
+
+def solution_06b_merge(layer):
+    scale = layer.alpha / len(layer.A)
+    layer.kept = layer.weight
+    layer.weight = layer.weight + scale * layer.B @ layer.A
+    layer.hook_on = False
+
+
+def solution_06b_unmerge(layer):
+    layer.weight = layer.kept
+    layer.hook_on = True
+
+
+def variant_06b_merge(layer):
+    layer.kept = layer.weight.clone()
+    scale = layer.alpha / layer.B.shape[1]
+    layer.weight += scale * (layer.B @ layer.A)
+    layer.hook_on = False
+
+
+def variant_06b_unmerge(layer):
+    layer.weight.copy_(layer.kept)
+    layer.hook_on = True
+
+
+def wrong_06b_no_scale(layer):
+    layer.kept = layer.weight
+    layer.weight = layer.weight + layer.B @ layer.A
+    layer.hook_on = False
+
+
+def wrong_06b_alpha_only(layer):
+    layer.kept = layer.weight
+    layer.weight = layer.weight + layer.alpha * layer.B @ layer.A
+    layer.hook_on = False
+
+
+def wrong_06b_twice(layer):
+    scale = layer.alpha / len(layer.A)
+    layer.kept = layer.weight
+    layer.weight = layer.weight + scale * layer.B @ layer.A
+
+
+def wrong_06b_lost(layer):
+    layer.kept = layer.weight
+    layer.hook_on = False
+
+
+def wrong_06b_nothing(layer):
+    layer.kept = layer.weight
+
+
+def wrong_06b_aliased(layer):
+    scale = layer.alpha / len(layer.A)
+    layer.kept = layer.weight
+    layer.weight += scale * layer.B @ layer.A
+    layer.hook_on = False
+
+
+def wrong_06b_subtracts(layer):
+    scale = layer.alpha / len(layer.A)
+    layer.weight = layer.weight - scale * layer.B @ layer.A
+    layer.hook_on = True
+
+
+def wrong_06b_asleep(layer):
+    layer.weight = layer.kept
+
+
+_MERGE, _UNMERGE = solution_06b_merge, solution_06b_unmerge
+VARIANTS_06B = {"in place": (variant_06b_merge, variant_06b_unmerge)}
+WRONG_06B = {
+    "scale forgotten": ("no scale", (wrong_06b_no_scale, _UNMERGE)),
+    "alpha alone": ("alpha only", (wrong_06b_alpha_only, _UNMERGE)),
+    "hook still on": ("twice", (wrong_06b_twice, _UNMERGE)),
+    "hook off, nothing added": ("lost", (wrong_06b_lost, _UNMERGE)),
+    "only keeps": ("nothing merged", (wrong_06b_nothing, _UNMERGE)),
+    "keeps the same memory": (
+        "aliased",
+        (wrong_06b_aliased, _UNMERGE),
+    ),
+    "subtracts": ("by subtraction", (_MERGE, wrong_06b_subtracts)),
+    "hook not woken": ("asleep", (_MERGE, wrong_06b_asleep)),
+}
+
+# ---- 06c: lora_parameters and effective_rank -------------------------
+
+
+def solution_06c_lora_parameters(config, rank):
+    d, e = config.hidden_size, config.head_dim
+    q = config.num_attention_heads * e  # outputs of the queries
+    v = config.num_key_value_heads * e  # outputs of the values
+    one_layer = rank * (d + q) + rank * (d + v)
+    return config.num_hidden_layers * one_layer
+
+
+def solution_06c_effective_rank(before, after, share=0.9):
+    s = torch.linalg.svdvals(after - before)  # the largest first
+    held = (s**2).cumsum(0) / (s**2).sum()
+    return int((held < share).sum()) + 1
+
+
+def variant_06c_lora_parameters(config, rank):
+    total, d = 0, config.hidden_size
+    for _ in range(config.num_hidden_layers):
+        for heads in ("num_attention_heads", "num_key_value_heads"):
+            out = getattr(config, heads) * config.head_dim
+            total += rank * d + out * rank
+    return total
+
+
+def variant_06c_effective_rank(before, after, share=0.9):
+    energy = torch.linalg.svdvals(after - before).square().tolist()
+    held, count = 0.0, 0
+    while held < share * sum(energy):
+        held += energy[count]
+        count += 1
+    return count
+
+
+def wrong_06c_product(config, rank):
+    d, e = config.hidden_size, config.head_dim
+    q, v = (
+        config.num_attention_heads * e,
+        config.num_key_value_heads * e,
+    )
+    return config.num_hidden_layers * rank * (d * q + d * v)
+
+
+def wrong_06c_kv_width(config, rank):
+    d, e = config.hidden_size, config.head_dim
+    q = config.num_attention_heads * e
+    return config.num_hidden_layers * 2 * rank * (d + q)
+
+
+def wrong_06c_square(config, rank):
+    return config.num_hidden_layers * 4 * rank * config.hidden_size
+
+
+def wrong_06c_one_layer(config, rank):
+    return solution_06c_lora_parameters(config, rank) // (
+        config.num_hidden_layers
+    )
+
+
+def wrong_06c_a_only(config, rank):
+    return config.num_hidden_layers * 2 * rank * config.hidden_size
+
+
+def wrong_06c_not_squared(before, after, share=0.9):
+    s = torch.linalg.svdvals(after - before)
+    return int((s.cumsum(0) / s.sum() < share).sum()) + 1
+
+
+def wrong_06c_of_w(before, after, share=0.9):
+    s = torch.linalg.svdvals(after)
+    return int(((s**2).cumsum(0) / (s**2).sum() < share).sum()) + 1
+
+
+def wrong_06c_one_short(before, after, share=0.9):
+    return solution_06c_effective_rank(before, after, share) - 1
+
+
+def wrong_06c_whole_rank(before, after, share=0.9):
+    return int(torch.linalg.matrix_rank(after - before, rtol=1e-4))
+
+
+_COUNT, _RANK = (
+    solution_06c_lora_parameters,
+    solution_06c_effective_rank,
+)
+VARIANTS_06C = {
+    "a loop over layers": (variant_06c_lora_parameters, _RANK),
+    "a loop over values": (_COUNT, variant_06c_effective_rank),
+}
+WRONG_06C = {
+    "inputs times outputs": ("product", (wrong_06c_product, _RANK)),
+    "values as wide as queries": (
+        "kv width",
+        (wrong_06c_kv_width, _RANK),
+    ),
+    "d outputs each": ("square", (wrong_06c_square, _RANK)),
+    "one layer": ("one layer", (wrong_06c_one_layer, _RANK)),
+    "A alone": ("A only", (wrong_06c_a_only, _RANK)),
+    "values not squared": (
+        "not squared",
+        (_COUNT, wrong_06c_not_squared),
+    ),
+    "of the trained weight": ("of W", (_COUNT, wrong_06c_of_w)),
+    "one short": ("one short", (_COUNT, wrong_06c_one_short)),
+    "all that are not zero": (
+        "whole rank",
+        (_COUNT, wrong_06c_whole_rank),
+    ),
+}
