@@ -246,6 +246,17 @@ def test_merged_together_is_attached_together_in_any_order(first, second, archit
     assert torch.equal(model(ids).logits, logits)
 
 
+def test_dora_bears_a_row_of_zeros():
+    model, ids = tiny("llama"), tokens()
+    with torch.no_grad():
+        Anatomy(model).linear(0, "q")[0].weight[3] = 0
+    logits = model(ids).logits
+    with LoRA(2, dora=True).attach(model) as method:
+        assert torch.equal(model(ids).logits, logits)
+        nll(model, ids).backward()
+        assert all(p.grad.isfinite().all() for p in method.parameters())
+
+
 def test_merging_is_not_rounded_by_autocast():
     merged = []
     for autocast in (False, True):

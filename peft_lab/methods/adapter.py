@@ -25,7 +25,7 @@ class Adapter(Method):
 
     Sequential adapters read what they correct, x = h, the output of a part of the block before it
     is added to the residual stream (Houlsby et al. 2019, section 2.1). A parallel one reads what
-    the part reads (He et al. 2022, section 4.2). `up` starts at 0, so at the start nothing changes.
+    the part reads (He et al. 2022, section 3.3). `up` starts at 0, so at the start nothing changes.
     Trained: 2 d width + width + d numbers an adapter.
 
     Args:

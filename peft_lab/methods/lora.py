@@ -117,7 +117,8 @@ class LoRA(Mergeable, Method):
     def _growth(self, anatomy: Anatomy, layer: int | None, role: str) -> torch.Tensor:
         """DoRA's factor for each output: wanted length by length of W + s B A, (out,)."""
         whole = self._weight(anatomy, layer, role) + self.change(layer, role).detach()  # (out, in)
-        return self.lengths[site_name(layer, role)] / whole.norm(dim=1)
+        smallest = torch.finfo(whole.dtype).tiny  # a row of zeros has no direction to be scaled
+        return self.lengths[site_name(layer, role)] / whole.norm(dim=1).clamp_min(smallest)
 
     def edit(self, anatomy: Anatomy, edits: Edits) -> None:
         for layer, role in self.sites(anatomy.model.config):
