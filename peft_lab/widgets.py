@@ -545,6 +545,62 @@ def lora_widget(config) -> None:
     )  # fmt: skip
 
 
+# ---- 07: a budget split between a prompt and LoRA
+# ------------------------------------------------------------------------------------
+
+
+def split_bill(config, budget: int, vectors: int) -> dict:
+    """What a budget of trained numbers buys when `vectors` of a prompt come first.
+
+    Returns:
+        {"vectors", "prompt" (its numbers), "rank" (of LoRA on q and v of all layers; the largest
+        that fits), "lora" (its numbers), "left"}.
+
+    Raises:
+        ValueError: the prompt alone costs more than the budget.
+    """
+    from .methods import LoRA
+
+    prompt = vectors * dimensions(config).hidden_size
+    if not 0 <= prompt <= budget:
+        raise ValueError(f"vectors={vectors} cost {prompt:,} numbers of a budget of {budget:,}.")
+    one = LoRA(1).expected_parameters(config)
+    rank = (budget - prompt) // one
+    lora = rank * one
+    return {"vectors": vectors, "prompt": prompt, "rank": rank, "lora": lora,
+            "left": budget - prompt - lora}  # fmt: skip
+
+
+def split_table(config, budget: int, lengths: Sequence[int] = (0, 4, 20, 32, 64, 128)) -> None:
+    """Print what is left for LoRA after prompts of several lengths."""
+    print(f"{'vectors':>7}{'prompt':>10}{'rank':>6}{'LoRA':>10}{'left over':>11}")
+    for vectors in lengths:
+        bill = split_bill(config, budget, vectors)
+        print(f"{vectors:>7}{bill['prompt']:>10,}{bill['rank']:>6}{bill['lora']:>10,}"
+              f"{bill['left']:>11,}")  # fmt: skip
+    print(f"of a budget of {budget:,} numbers; LoRA on queries and values of all layers")
+
+
+def split_widget(config, budget: int) -> None:
+    """Choose how many vectors the prompt has; see what the rest buys."""
+    from ipywidgets import IntSlider
+
+    def draw(vectors):
+        from . import plots
+
+        bill = split_bill(config, budget, vectors)
+        parts = {"prompt": bill["prompt"], "LoRA": bill["lora"]}
+        title = f"{vectors} vectors and rank {bill['rank']} of {budget:,} numbers"
+        see = f"{bill['left']:,} numbers buy no whole rank and stay unused."
+        see = (
+            see if bill["left"] else "nothing is left over: the budget is spent to the last number."
+        )
+        plots.show(plots.budget_bar(parts, budget, title), see=see)
+
+    most = budget // dimensions(config).hidden_size
+    _play(draw, vectors=IntSlider(value=min(20, most), min=0, max=most, description="vectors"))
+
+
 # ---- the thin view
 # ------------------------------------------------------------------------------------
 

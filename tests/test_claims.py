@@ -57,3 +57,18 @@ def test_settle_agrees_with_the_card_or_fails(monkeypatch, capsys):
 def test_an_unknown_card_is_named():
     with pytest.raises(KeyError, match="01-rhyme"):
         claims.card("01-nothing")
+
+
+def test_the_interval_over_test_texts_is_paired_and_weighs_by_tokens():
+    tokens = [10, 30] * 50
+    hard = torch.linspace(1, 9, 100).tolist()  # texts differ far more than the methods
+    worse = [{"test_items": [h + 0.1 for h in hard]}, {"test_items": [h + 0.3 for h in hard]}]
+    better = [{"test_items": hard}]
+    found = claims.item_interval(worse, better, tokens)
+    assert found == pytest.approx((0.2, 0.2, 0.2))
+    uneven = [{"test_items": [h + 0.4 * (n == 30) for h, n in zip(hard, tokens, strict=True)]}]
+    found = claims.item_interval(uneven, better, tokens)
+    assert found.mean == pytest.approx(0.3) and found.low < 0.3 < found.high
+    assert found == claims.item_interval(uneven, better, tokens)  # the same draws each time
+    with pytest.raises(ValueError, match="test_items"):
+        claims.item_interval([{}], better, tokens)

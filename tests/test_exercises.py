@@ -35,6 +35,7 @@ NAMES = {number: ("solution",) for number in CHECKS} | {
     "06a": ("lora_start", "lora_output"),
     "06b": ("merge", "unmerge"),
     "06c": ("lora_parameters", "effective_rank"),
+    "07b": ("new_gate", "gated"),
 }
 GIVEN = {"00c": {"model": MODEL}, "01c": {"parameters": SOLUTIONS["parameters"]}}
 PREDICTIONS = ("00b", "00c", "01c", "02a")
@@ -67,7 +68,7 @@ def stubs(number: str) -> list:
 
 
 def test_every_exercise_has_a_solution_and_three_wrong_answers():
-    assert len(CHECKS) == 21
+    assert len(CHECKS) == 24
     for number in CHECKS:
         assert len({kind for kind, _ in wrong(number).values()}) >= 3, number
 

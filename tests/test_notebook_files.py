@@ -26,6 +26,7 @@ EXPECTED = (
     "04_prefix_tuning",
     "05_adapters_and_ia3",
     "06_lora",
+    "07_hybrids",
 )
 # In every notebook, in this order and in these words, whatever stands between them.
 HEADINGS = ("your turn", "what it costs", "three questions", "sources")

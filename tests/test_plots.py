@@ -62,6 +62,13 @@ FIGURES = {
                      {"baselines": {"base": 4.7}, "origin": "live, 1 seed"}),
     "learn_forget": (({"full": {1e-4: (0.3, 0.1), 1e-3: (0.6, 0.4)}, "LoRA": {0.01: (0.5, -0.1)}},),
                      {"origin": "live, 1 seed"}),
+    "where_they_act": (({"prompt + LoRA": {"the input": "prompt", "weights of q, v": "LoRA"}},),
+                       {}),
+    "parts_and_sum": (({"MAM": {"MAM": (18_976, RUNS, "sum"), "prefix": (20_480, RUNS, "part"),
+                                "LoRA 16": (32_768, RUNS, "control")}},), MANY),
+    "gate_map": (({"prefix": [0.4, 0.6], "adapter": [[0.1] * 30] * 2, "lora": [[0.9] * 30] * 2},
+                  ["▁little"] * 30), {"origin": "live, 1 seed"}),
+    "budget_bar": (({"prompt": 2_560, "LoRA": 14_336}, 17_000), {}),
 }  # fmt: skip
 TITLE = "What was found, in one short sentence"
 
@@ -76,6 +83,8 @@ def make(name: str, **changes) -> Figure:
         "live_curve": 1,
         "which_data_which_parameters": 0,
         "cut_in_places": 0,
+        "gate_map": 2,
+        "budget_bar": 2,
     }
     at = places.get(name, 1)
     return getattr(plots, name)(*args[:at], TITLE, *args[at:], **{**options, **changes})
@@ -208,6 +217,12 @@ BAD = [
     (lambda: plots.beside({}, TITLE, panels=("a", "b")), "nothing"),
     (lambda: plots.cut_in_places(TITLE, ["under"]), "one to four of .*not .'under'"),
     (lambda: plots.cut_in_places(TITLE, []), "one to four"),
+    (lambda: plots.where_they_act({"a": {"the moon": "prompt"}}, TITLE), "the moon"),
+    (lambda: plots.parts_and_sum({}, TITLE, bases=BASES), "nothing"),
+    (lambda: plots.parts_and_sum({"a": {"b": (1, RUNS, "whole")}}, TITLE, bases=BASES), "kinds"),
+    (lambda: plots.gate_map({"prefix": [0.5], "adapter": [[0.5]], "lora": [[0.5]]}, ["a", "b"],
+                            TITLE), "1 layers of 2 tokens"),
+    (lambda: plots.budget_bar({"a": 5, "b": 6}, 10, TITLE), "cost 11"),
     (lambda: plots.heat_map([[1.0]], ["a"], ["b", "c"], TITLE, xlabel="", ylabel="", unit=""),
      "1 rows of 2"),
     (lambda: plots.heat_map([[None]], ["a"], ["b"], TITLE, xlabel="", ylabel="", unit=""),

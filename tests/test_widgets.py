@@ -149,6 +149,20 @@ def test_layer_shares_over_the_grid():
         widgets.layer_shares(shares, 3)
 
 
+def test_a_split_budget_is_never_overdrawn_and_never_has_room_for_a_rank():
+    from peft_lab.methods import LoRA, PromptTuning
+
+    one = LoRA(1).expected_parameters(CONFIG)
+    for budget in (900, 2000, 5001):
+        for vectors in range(1, budget // CONFIG.hidden_size + 1):
+            bill = widgets.split_bill(CONFIG, budget, vectors)
+            assert bill["prompt"] == PromptTuning(vectors).expected_parameters(CONFIG)
+            assert bill["lora"] == bill["rank"] * one and 0 <= bill["left"] < one
+            assert bill["prompt"] + bill["lora"] + bill["left"] == budget
+    with pytest.raises(ValueError, match="vectors=100"):
+        widgets.split_bill(CONFIG, 100, 100)
+
+
 VIEWS = {
     "talent_widget": (tell, list(TALENTS), LINES),
     "samples_widget": (SAMPLES,),
@@ -159,6 +173,7 @@ VIEWS = {
     "shares_widget": (torch.rand(2, 3, 4).tolist(), TOKENS),
     "module_widget": (CONFIG, 8),
     "lora_widget": (CONFIG,),
+    "split_widget": (CONFIG, 1000),
 }
 TWINS = {
     "talent_table": (TALENTS, LINES),
@@ -170,6 +185,7 @@ TWINS = {
     "shares_table": (torch.full((2, 3, 4), 0.25).tolist(),),
     "module_table": (CONFIG,),
     "lora_table": (CONFIG,),
+    "split_table": (CONFIG, 1000, (0, 1)),
 }
 
 

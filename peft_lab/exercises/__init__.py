@@ -12,6 +12,7 @@ from .nb03 import check_03a, check_03b, check_03c
 from .nb04 import check_04a, check_04b, check_04c
 from .nb05 import check_05a, check_05b, check_05c
 from .nb06 import check_06a, check_06b, check_06c
+from .nb07 import check_07a, check_07b, check_07c
 
 CHECKS = {
     check.number: check
@@ -20,6 +21,7 @@ CHECKS = {
         check_02c, check_03a, check_03b, check_03c, check_04a, check_04b, check_04c,
         check_05a, check_05b, check_05c,
         check_06a, check_06b, check_06c,
+        check_07a, check_07b, check_07c,
     )
 }  # fmt: skip
 

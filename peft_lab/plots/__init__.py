@@ -16,6 +16,7 @@ from .curves import (
     rate_sensitivity,
     with_band,
 )
+from .hybrids import budget_bar, gate_map, parts_and_sum, where_they_act
 from .ladder import form_ladder
 from .matrices import against_rank, learn_forget, low_rank, spectra
 from .modules import beside, cut_in_places
@@ -32,8 +33,9 @@ from .style import CourseFigure, png, show
 
 __all__ = [
     "CourseFigure", "against_k", "against_parameters", "against_rank", "beside", "brick_wall",
-    "cut_in_places", "form_ladder", "forward_map", "forward_steps", "heat_map", "learn_forget",
-    "live_curve", "loss_curves", "low_rank", "memory_rows", "memory_stack", "norms", "png",
-    "rate_sensitivity", "sequence_rows", "show", "spectra", "text_cards", "tied_and_free",
+    "budget_bar", "cut_in_places", "form_ladder", "forward_map", "forward_steps", "gate_map",
+    "heat_map", "learn_forget", "live_curve", "loss_curves", "low_rank", "memory_rows",
+    "memory_stack", "norms", "parts_and_sum", "png", "rate_sensitivity", "sequence_rows", "show",
+    "spectra", "text_cards", "tied_and_free", "where_they_act",
     "which_data_which_parameters", "with_band",
 ]  # fmt: skip

@@ -1,0 +1,287 @@
+"""Solutions of notebook 07.
+
+Also other right ways, and the usual wrong answers, each beside the
+diagnosis that its checker gives.
+"""
+
+import math
+from statistics import fmean, stdev
+
+import torch
+
+from peft_lab.claims import interval
+from peft_lab.results import best_learning_rate, rate_losses
+
+# ---- 07a: split_budget -----------------------------------------------
+
+
+def solution_07a(config, budget, share):
+    d, heads = config.hidden_size, config.num_attention_heads
+    q = heads * config.head_dim
+    v = config.num_key_value_heads * config.head_dim
+    one = config.num_hidden_layers * ((d + q) + (d + v))
+    vectors = int(share * budget) // d
+    return vectors, (budget - vectors * d) // one
+
+
+def variant_07a(config, budget, share):
+    d = config.hidden_size
+    kv = config.num_key_value_heads * config.head_dim
+    one = config.num_hidden_layers * (3 * d + kv)
+    vectors = math.floor(share * budget / d)
+    return [vectors, math.floor((budget - vectors * d) / one)]
+
+
+def _one(config):
+    kv = config.num_key_value_heads * config.head_dim
+    return config.num_hidden_layers * (3 * config.hidden_size + kv)
+
+
+def wrong_07a_unequal(config, budget, share):
+    vectors = int(share * budget) // config.hidden_size
+    return vectors, budget // _one(config)
+
+
+def wrong_07a_whole_each(config, budget, share):
+    return budget // config.hidden_size, budget // _one(config)
+
+
+def wrong_07a_rounds(config, budget, share):
+    d = config.hidden_size
+    vectors = round(share * budget / d)
+    return vectors, round((budget - vectors * d) / _one(config))
+
+
+def wrong_07a_one_layer(config, budget, share):
+    d = config.hidden_size
+    vectors = int(share * budget) // d
+    one = _one(config) // config.num_hidden_layers
+    return vectors, (budget - vectors * d) // one
+
+
+def wrong_07a_kv(config, budget, share):
+    d = config.hidden_size
+    vectors = int(share * budget) // d
+    one = config.num_hidden_layers * 4 * d
+    return vectors, (budget - vectors * d) // one
+
+
+def wrong_07a_prompt_layers(config, budget, share):
+    d = config.hidden_size * config.num_hidden_layers
+    vectors = int(share * budget) // d
+    return vectors, (budget - vectors * d) // _one(config)
+
+
+def wrong_07a_rest_lost(config, budget, share):
+    vectors = int(share * budget) // config.hidden_size
+    return vectors, int((1 - share) * budget) // _one(config)
+
+
+def wrong_07a_swapped(config, budget, share):
+    return solution_07a(config, budget, share)[::-1]
+
+
+def wrong_07a_halves(config, budget, share):
+    d = config.hidden_size
+    return share * budget / d, (1 - share) * budget / _one(config)
+
+
+VARIANTS_07A = {"by floor": variant_07a}
+WRONG_07A = {
+    "LoRA gets all": ("unequal budgets", wrong_07a_unequal),
+    "each gets all": ("unequal budgets", wrong_07a_whole_each),
+    "rounds to the nearest": ("over budget", wrong_07a_rounds),
+    "one layer": ("layers once", wrong_07a_one_layer),
+    "v as wide as q": ("kv width", wrong_07a_kv),
+    "a prompt in each layer": (
+        "prompt in layers",
+        wrong_07a_prompt_layers,
+    ),
+    "the rest is lost": ("rest lost", wrong_07a_rest_lost),
+    "swapped": ("swapped", wrong_07a_swapped),
+    "not rounded": ("not whole", wrong_07a_halves),
+}
+
+# ---- 07b: new_gate and gated -----------------------------------------
+
+
+def solution_07b_new_gate(d):
+    weight = torch.zeros(d, requires_grad=True)  # (d,)
+    bias = torch.zeros((), requires_grad=True)
+    return weight, bias
+
+
+def solution_07b_gated(h, change, weight, bias):
+    gate = torch.sigmoid(h @ weight + bias)  # (B, T)
+    return h + gate[..., None] * change  # (B, T, d)
+
+
+def variant_07b_new_gate(d):
+    zeros = torch.zeros(d), torch.zeros(1)
+    return [torch.nn.Parameter(zero) for zero in zeros]
+
+
+def variant_07b_gated(h, change, weight, bias):
+    score = (h * weight).sum(-1, keepdim=True) + bias  # (B, T, 1)
+    return h + change / (1 + torch.exp(-score))
+
+
+def wrong_07b_base(h, change, weight, bias):
+    return torch.sigmoid(h @ weight + bias)[..., None] * (h + change)
+
+
+def wrong_07b_mixture(h, change, weight, bias):
+    gate = torch.sigmoid(h @ weight + bias)[..., None]
+    return gate * change + (1 - gate) * h
+
+
+def wrong_07b_no_sigmoid(h, change, weight, bias):
+    return h + (h @ weight + bias)[..., None] * change
+
+
+def wrong_07b_tanh(h, change, weight, bias):
+    return h + torch.tanh(h @ weight + bias)[..., None] * change
+
+
+def wrong_07b_mean(h, change, weight, bias):
+    gate = torch.sigmoid(h.mean(1) @ weight + bias)  # (B,)
+    return h + gate[:, None, None] * change
+
+
+def wrong_07b_each(h, change, weight, bias):
+    return h + torch.sigmoid(h * weight + bias) * change
+
+
+def wrong_07b_no_residual(h, change, weight, bias):
+    return torch.sigmoid(h @ weight + bias)[..., None] * change
+
+
+def wrong_07b_shut(d):
+    weight = torch.zeros(d, requires_grad=True)
+    return weight, torch.tensor(-20.0, requires_grad=True)
+
+
+def wrong_07b_random(d):
+    weight = torch.randn(d, requires_grad=True)
+    return weight, torch.zeros((), requires_grad=True)
+
+
+def wrong_07b_frozen(d):
+    return torch.zeros(d), torch.zeros(())
+
+
+VARIANTS_07B = {
+    "by hand": (variant_07b_new_gate, variant_07b_gated),
+}
+WRONG_07B = {
+    "gates h too": (
+        "gates the base", (solution_07b_new_gate, wrong_07b_base)),
+    "mixes": ("mixture", (solution_07b_new_gate, wrong_07b_mixture)),
+    "no sigmoid": (
+        "no sigmoid", (solution_07b_new_gate, wrong_07b_no_sigmoid)),
+    "tanh": ("gate at 0", (solution_07b_new_gate, wrong_07b_tanh)),
+    "the sentence's mean": (
+        "looks ahead", (solution_07b_new_gate, wrong_07b_mean)),
+    "d gates": (
+        "a gate a number", (solution_07b_new_gate, wrong_07b_each)),
+    "loses h": (
+        "no residual", (solution_07b_new_gate, wrong_07b_no_residual)),
+    "begins shut": ("shut", (wrong_07b_shut, solution_07b_gated)),
+    "begins at random": (
+        "start", (wrong_07b_random, solution_07b_gated)),
+    "cannot learn": ("frozen", (wrong_07b_frozen, solution_07b_gated)),
+}  # fmt: skip
+
+# ---- 07c: hybrid_gain ------------------------------------------------
+
+
+def _by_seed(runs, rate):
+    return {
+        run["seed"]: run["test_nats"]
+        for run in runs if run["learning_rate"] == rate
+    }  # fmt: skip
+
+
+def solution_07c(hybrid, part):
+    from peft_lab.claims import interval
+    from peft_lab.results import best_learning_rate
+
+    def by_seed(runs):
+        rate = best_learning_rate(runs)
+        chosen = [run for run in runs if run["learning_rate"] == rate]
+        return {run["seed"]: run["test_nats"] for run in chosen}
+
+    a, b = by_seed(part), by_seed(hybrid)
+    return interval(a[seed] - b[seed] for seed in sorted(a))
+
+
+def variant_07c(hybrid, part):
+    a = _by_seed(part, best_learning_rate(part))
+    b = _by_seed(hybrid, best_learning_rate(hybrid))
+    gains = torch.tensor([a[seed] - b[seed] for seed in a])
+    half = 2.776 * gains.std().item() / len(gains) ** 0.5
+    mean = gains.mean().item()
+    return mean, mean - half, mean + half
+
+
+def _both(hybrid, part):
+    return [
+        _by_seed(runs, best_learning_rate(runs))
+        for runs in (part, hybrid)
+    ]
+
+
+def wrong_07c_best(hybrid, part):
+    a, b = _both(hybrid, part)
+    return min(a.values()) - min(b.values())
+
+
+def wrong_07c_means(hybrid, part):
+    a, b = _both(hybrid, part)
+    return fmean(a.values()) - fmean(b.values())
+
+
+def wrong_07c_zip(hybrid, part):
+    a, b = _both(hybrid, part)
+    pairs = zip(a.values(), b.values(), strict=True)
+    return interval(x - y for x, y in pairs)
+
+
+def wrong_07c_welch(hybrid, part):
+    a, b = _both(hybrid, part)
+    mean = fmean(a.values()) - fmean(b.values())
+    error = (stdev(a.values()) ** 2 + stdev(b.values()) ** 2) / len(a)
+    half = 2.306 * error**0.5
+    return mean, mean - half, mean + half
+
+
+def wrong_07c_on_test(hybrid, part):
+    def chosen(runs):
+        losses = rate_losses(runs, "test_nats")
+        return _by_seed(runs, min(losses, key=losses.get))
+
+    a, b = chosen(part), chosen(hybrid)
+    return interval(a[seed] - b[seed] for seed in sorted(a))
+
+
+def wrong_07c_sign(hybrid, part):
+    return solution_07c(part, hybrid)
+
+
+def wrong_07c_normal(hybrid, part):
+    a, b = _both(hybrid, part)
+    gains = [a[seed] - b[seed] for seed in a]
+    half = 1.96 * stdev(gains) / len(gains) ** 0.5
+    return fmean(gains), fmean(gains) - half, fmean(gains) + half
+
+
+VARIANTS_07C = {"by torch": variant_07c}
+WRONG_07C = {
+    "best seed against best": ("best seeds", wrong_07c_best),
+    "means only": ("no spread", wrong_07c_means),
+    "pairs by order": ("unpaired", wrong_07c_zip),
+    "two spreads": ("unpaired", wrong_07c_welch),
+    "rate chosen on test": ("rate on test", wrong_07c_on_test),
+    "sign": ("sign", wrong_07c_sign),
+    "1.96": ("another factor", wrong_07c_normal),
+}

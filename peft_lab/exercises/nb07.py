@@ -1,0 +1,334 @@
+"""Exercises of notebook 07: a budget for two, a gate, and whether the hybrid is better."""
+
+from statistics import fmean
+from types import SimpleNamespace
+
+import torch
+
+from ..claims import interval
+from ..results import best_learning_rate, rate_losses
+from .core import NOTHING, Failure, Sheet, exercise, same, shape
+
+# --- 07a ----------------------------------------------------------------------
+
+
+def split_budget(config, budget: int, share: float) -> tuple[int, int]:
+    """(vectors of the prompt, rank of LoRA on q and v of all layers)."""
+    d, L = config.hidden_size, config.num_hidden_layers
+    q, v = (h * config.head_dim for h in (config.num_attention_heads, config.num_key_value_heads))
+    vectors = int(share * budget) // d
+    return vectors, (budget - vectors * d) // (L * (d + q + d + v))
+
+
+@exercise("07a", "split_budget", split_budget)
+def check_07a(sheet: Sheet, answer) -> None:
+    """``split_budget(config, budget, share) -> vectors, rank``."""
+    config = SimpleNamespace(
+        hidden_size=8, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=2
+    )
+    asked = [(1000, 0.245), (500, 0.5), (2000, 0.1)]
+    sheet.note("d = 8, 3 layers, 4 query heads on 2 key-value heads of width 2;")
+    sheet.note("so q leads from 8 to 8 numbers, v from 8 to 4")
+    targets = [split_budget(config, *one) for one in asked]
+    values = [sheet.attempt(answer, config, *one) for one in asked]
+    for (budget, share), target, value in zip(asked, targets, values, strict=True):
+        sheet.case(f"(vectors, rank) for {budget:,} numbers, share {share:g}", target, value)
+    for value in values:
+        sheet.broken(value)
+    pairs = all(isinstance(v, (tuple, list)) and len(v) == 2 for v in values)
+    sheet.wrong("not a pair", "Two numbers come back: return vectors, rank.", not pairs)
+    values = [tuple(v) for v in values]
+    sheet.wrong("swapped", "First the vectors, then the rank: yours are the other way round.",
+                same(values, [t[::-1] for t in targets]))  # fmt: skip
+    d, one = 8, 84
+    whole = [n for v in values for n in v if isinstance(n, int) and not isinstance(n, bool)]
+    sheet.wrong(
+        "not whole",
+        "There are no halves of a vector or of a rank: give whole numbers (int), rounded down. // "
+        "divides so, and gives an int where both sides are ints.",
+        len(whole) < 6,
+    )
+
+    def slip(n, r):  # what a rule for the vectors and a rule for the rank give
+        pairs = [(n(b, s), r(b, s, n(b, s) * d)) for b, s in asked]
+        return values == pairs
+
+    def right(b, s):
+        return int(s * b) // d
+
+    sheet.wrong(
+        "unequal budgets",
+        "LoRA got the whole budget, as if the prompt cost nothing. Both together must stay within "
+        "it: what the prompt has spent is gone. A hybrid that has more numbers than its parts "
+        "proves nothing when it wins.",
+        slip(right, lambda b, s, n: b // one)
+        or slip(lambda b, s: b // d, lambda b, s, n: b // one),
+    )
+    sheet.wrong(
+        "layers once",
+        "You counted LoRA's matrices in one layer only. It stands in every layer, so a rank costs "
+        "num_hidden_layers times as much.",
+        slip(right, lambda b, s, n: (b - n) // 28),
+    )
+    sheet.wrong(
+        "kv width",
+        "You took v as wide as q. Several query heads share one key-value head here, so v leads "
+        "from d to num_key_value_heads * head_dim numbers only.",
+        slip(right, lambda b, s, n: (b - n) // 96),
+    )
+    sheet.wrong(
+        "one side",
+        "A rank on a matrix costs a column *and* a row: what goes in plus what comes out. And "
+        "there are two matrices, q and v.",
+        any(slip(right, lambda b, s, n, c=c: (b - n) // c) for c in (36, 48, 24, 32, 20, 60)),
+    )
+    sheet.wrong(
+        "prompt in layers",
+        "A prompt stands at the input only: a vector costs d numbers, however many layers follow. "
+        "(A prefix is paid in each layer.)",
+        [v[0] for v in values] in ([int(s * b) // (d * k) for b, s in asked] for k in (3, 6)),
+    )
+    sheet.wrong(
+        "rest lost",
+        "You gave LoRA its share of the budget. But the prompt has been rounded down and has left "
+        "something; LoRA gets all that the prompt did not spend.",
+        slip(right, lambda b, s, n: (b - int(s * b)) // one)
+        or slip(right, lambda b, s, n: int((1 - s) * b) // one),
+    )
+    over = any(v[0] * d + v[1] * one > b for v, (b, _) in zip(values, asked, strict=True))
+    more = any(v[0] * d > s * b for v, (b, s) in zip(values, asked, strict=True))
+    sheet.wrong(
+        "over budget",
+        "More is spent than there is: something was rounded to the nearest, or up. A budget is a "
+        "limit, so round down, // or math.floor.",
+        (over or more) and all(abs(a - b) <= 1 for v, t in zip(values, targets, strict=True)
+                               for a, b in zip(v, t, strict=True)),
+    )  # fmt: skip
+    sheet.finish(values == targets)
+
+
+# --- 07b ----------------------------------------------------------------------
+
+
+def new_gate(d: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """weight (d,) and bias (), both 0 and to be trained: half open."""
+    return torch.zeros(d, requires_grad=True), torch.zeros((), requires_grad=True)
+
+
+def gated(h: torch.Tensor, change: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor):
+    """h + sigmoid(h · weight + bias) change, (B, T, d)."""
+    return h + torch.sigmoid(h @ weight + bias)[..., None] * change
+
+
+@exercise("07b", "new_gate and gated", (new_gate, gated))
+def check_07b(sheet: Sheet, new, run) -> None:
+    """``new_gate(d) -> weight (d,), bias ()`` and ``gated(h, change, weight, bias)``."""
+    d = 4
+    make = torch.Generator().manual_seed(2)
+    h, change = (torch.randn(2, 3, d, generator=make) for _ in range(2))  # (B, T, d)
+    weight = torch.randn(d, generator=make, requires_grad=True)  # (d,)
+    bias = torch.tensor(0.3, requires_grad=True)
+    value, made = sheet.attempt(run, h, change, weight, bias), sheet.attempt(new, d)
+    target = gated(h, change, weight, bias).detach()
+    sheet.note(f"h and change of shape (2, 3, {d}), random weight and bias")
+    sheet.case("the first token after it", target[0, 0], _first(value))
+    sheet.note("the start: what new_gate made, in the right forward pass")
+    pair = isinstance(made, (tuple, list)) and len(made) == 2
+    tensors = pair and all(isinstance(m, torch.Tensor) for m in made)
+    fits = tensors and made[0].numel() == d and made[1].numel() == 1
+    if fits:
+        with torch.no_grad():
+            start = torch.sigmoid(h @ made[0].reshape(d).float() + made[1].reshape(()).float())
+    nothing = NOTHING if made is NOTHING or isinstance(made, Failure) else "-"
+    sheet.case("gates of the first row", [0.5, 0.5, 0.5], start[0].tolist() if fits else nothing)
+    sheet.broken(value)
+    sheet.broken(made)
+    sheet.wrong("not a tensor", "gated gives back one tensor, as large as h: (B, T, d).",
+                not isinstance(value, torch.Tensor))  # fmt: skip
+    with torch.no_grad():
+        scores = h @ weight + bias  # (B, T)
+        gate = torch.sigmoid(scores)[..., None]  # (B, T, 1)
+        mean = torch.sigmoid(h.mean(1) @ weight + bias)[:, None, None]
+        other = torch.sigmoid(change @ weight + bias)[..., None]
+        kinds = [
+            ("gates the base", "The gate multiplies h too. A shut gate would then wipe out the "
+             "token. It belongs on the change alone, so that a shut gate leaves the base.",
+             [gate * (h + change), gate * h + change]),
+            ("mixture", "You mix h and the change, g · change + (1 - g) · h. An open gate would "
+             "then lose h. The change is added; h stays whole.",
+             [gate * change + (1 - gate) * h]),
+            ("no sigmoid", "There is no sigmoid: the number is no share, it can be 7 or -3. And "
+             "with weight and bias at 0 it starts at 0, where the module gets no gradient.",
+             [h + scores[..., None] * change]),
+            ("gate at 0", "Your gate is 0 where the score is 0 (tanh, ReLU, 2σ - 1). A new gate "
+             "would be shut; nothing passes to the module, and no gradient comes back to it. "
+             "sigmoid(0) is one half.",
+             [h + f(scores)[..., None] * change for f in
+              (torch.tanh, torch.relu, lambda s: 2 * torch.sigmoid(s) - 1)]),
+            ("looks ahead", "You took the mean over the sentence. Then the gate of the first "
+             "token depends on the last, which this model has not read yet.",
+             [h + mean * change]),
+            ("reads the change", "Your gate is computed from the change; it should look at h.",
+             [h + other * change]),
+            ("a gate a number", "That is a gate for each of the d numbers. Here a token has one: "
+             "multiply h with the weight and sum up, h @ weight.",
+             [h + torch.sigmoid(h * weight + bias) * change]),
+            ("no residual", "h is lost: only the gated change comes out.", [gate * change]),
+            ("no bias", "The bias is not used.",
+             [h + torch.sigmoid(h @ weight)[..., None] * change]),
+        ]  # fmt: skip
+    for kind, text, slips in kinds:
+        sheet.wrong(kind, text, any(same(value, slip) for slip in slips))
+    sheet.wrong("shape", f"The shape should be that of h, {shape(h)}.", shape(value) != shape(h))
+    sheet.wrong(
+        "not two tensors",
+        f"new_gate gives back two tensors, return weight, bias: ({d},) and one number.",
+        not fits or shape(made[0]) != (d,),
+    )
+    sheet.wrong(
+        "frozen",
+        "A gate that cannot learn stays where it is: both tensors need requires_grad=True.",
+        not all(m.requires_grad for m in made),
+    )
+    sheet.wrong(
+        "shut",
+        "Your gate begins shut. Nothing passes, so nearly no gradient comes back to the module, "
+        "and it cannot show what it is worth. Begin half open: weight and bias at 0.",
+        float(start.max()) < 0.05,
+    )
+    sheet.wrong(
+        "start",
+        "At the start the gates are not at one half. A random weight or another bias favours some "
+        "tokens before anything is learned: weight and bias at 0.",
+        not bool(((start - 0.5).abs() < 1e-6).all()),
+    )
+    sheet.finish(same(value, target))
+
+
+def _first(value):
+    return value[0, 0] if isinstance(value, torch.Tensor) and value.ndim == 3 else value
+
+
+# --- 07c ----------------------------------------------------------------------
+
+
+def chosen(runs: list[dict]) -> dict[int, float]:
+    """Seed -> test loss, at the learning rate that is best on validation."""
+    rate = best_learning_rate(runs)
+    return {run["seed"]: run["test_nats"] for run in runs if run["learning_rate"] == rate}
+
+
+def hybrid_gain(hybrid: list[dict], part: list[dict]):
+    """Mean and 95 % interval of how much lower the hybrid's test loss is, seed by seed."""
+    a, b = chosen(part), chosen(hybrid)
+    return interval(a[seed] - b[seed] for seed in a.keys() & b.keys())
+
+
+@exercise("07c", "hybrid_gain", hybrid_gain)
+def check_07c(sheet: Sheet, answer) -> None:
+    """``hybrid_gain(hybrid, part) -> (mean, low, high)``, from the runs of two arms."""
+    hybrid, part = _runs("hybrid"), _runs("part")
+    target = hybrid_gain(hybrid, part)
+    value = sheet.attempt(answer, hybrid, part)
+    sheet.note("the runs of a hybrid and of its part: 2 learning rates, 5 seeds in any order")
+    sheet.case("mean, low and high of the gain", tuple(target), _three(value))
+    sheet.broken(value)
+    one = isinstance(value, (int, float)) and not isinstance(value, bool)
+    hybrids, parts = chosen(hybrid), chosen(part)
+    unpaired = fmean(parts.values()) - fmean(hybrids.values())
+    sheet.wrong(
+        "best seeds",
+        "You compared the best seed of one with the best seed of the other. The best of five is "
+        "luck, and says nothing about the next run. All seeds count.",
+        same(_mean(value), min(parts.values()) - min(hybrids.values())),
+    )
+    sheet.wrong(
+        "no spread",
+        "That is the difference of two means, and no more. Is it large or small against the "
+        "spread of the seeds? Give an interval: interval(differences).",
+        one and same(float(value), unpaired),
+    )
+    three = isinstance(value, (tuple, list)) and len(value) == 3
+    sheet.wrong(
+        "not three",
+        "Three numbers come back: mean, low, high. interval(differences) gives just these.",
+        not three or not all(isinstance(v, (int, float)) for v in value),
+    )
+    found = tuple(float(v) for v in value)
+    sheet.wrong("sign", "The sign is wrong: a gain is the part's loss less the hybrid's.",
+                same(found, (-target.mean, -target.high, -target.low)))  # fmt: skip
+    first = {name: _at(runs, "test_nats") for name, runs in (("h", hybrid), ("p", part))}
+    sheet.wrong(
+        "rate on test",
+        "You chose the learning rate by the test loss. Then the test has been used to train, and "
+        "the gain is too kind. Choose on validation_nats: best_learning_rate(runs) does.",
+        same(found, interval(first["p"][s] - first["h"][s] for s in range(5)))
+        or same(found, interval(first["p"][s] - hybrids[s] for s in range(5)))
+        or same(found, interval(parts[s] - first["h"][s] for s in range(5))),
+    )
+    told = {run["seed"]: run["validation_nats"] for run in hybrid if run["learning_rate"] == 0.03}
+    told_part = {r["seed"]: r["validation_nats"] for r in part if r["learning_rate"] == 0.01}
+    sheet.wrong(
+        "validation",
+        "That is the gain on validation. It has chosen the rates; the gain is measured on "
+        "test_nats.",
+        same(found, interval(told_part[s] - told[s] for s in range(5))),
+    )
+    both = [
+        [{r["seed"]: r["test_nats"] for r in runs if r["learning_rate"] == rate}
+         for runs in (part, hybrid)]
+        for rate in (0.01, 0.03)
+    ]  # fmt: skip
+    sheet.wrong(
+        "one rate",
+        "You took the same learning rate for both. Each has its own best one.",
+        any(same(found, interval(p[s] - h[s] for s in range(5))) for p, h in both),
+    )
+    in_order = zip(parts.values(), hybrids.values(), strict=True)
+    half = found[2] - found[0]
+    sheet.wrong(
+        "unpaired",
+        "The mean is right, but the interval is too wide: the runs are not paired. The same seed "
+        "means the same poems in the same order, good or bad luck for both. Take the difference "
+        "seed by seed, a[seed] - b[seed].",
+        same(found, interval(a - b for a, b in in_order))
+        or (same(found[0], target.mean, 1e-6) and half > 1.5 * (target.high - target.mean)),
+    )
+    sheet.wrong(
+        "another factor",
+        "Mean and pairs are right, but the interval is not Student's for five values: each side "
+        "is 2.776 standard errors, with stdev over n - 1. interval(differences) knows.",
+        same(found[0], target.mean, 1e-6) and not same(found, tuple(target), 1e-4),
+    )
+    sheet.finish(same(found, tuple(target), 1e-4))
+
+
+def _runs(arm: str) -> list[dict]:
+    """Two rates, five seeds; each seed has its luck; the test would choose another rate."""
+    luck = [0.05, -0.04, 0.02, -0.06, 0.03]
+    own = {"hybrid": [0.002, -0.001, 0.0, 0.001, -0.002], "part": [0, 0.001, -0.002, 0.002, 0]}[arm]
+    level = {"hybrid": {0.01: (3.93, 3.90), 0.03: (3.91, 3.92)},
+             "part": {0.01: (3.93, 3.94), 0.03: (3.96, 3.925)}}[arm]  # fmt: skip
+    order = {"hybrid": (3, 0, 4, 1, 2), "part": (0, 1, 2, 3, 4)}[arm]
+    return [
+        {"arm": arm, "learning_rate": rate, "seed": seed, "experiment": "toy",
+         "validation_nats": valid + luck[seed] * 0.8, "test_nats": test + luck[seed] + own[seed]}
+        for rate, (valid, test) in level.items()
+        for seed in order
+    ]  # fmt: skip
+
+
+def _at(runs: list[dict], value: str) -> dict[int, float]:
+    losses = rate_losses(runs, value)
+    rate = min(losses, key=losses.__getitem__)
+    return {run["seed"]: run["test_nats"] for run in runs if run["learning_rate"] == rate}
+
+
+def _three(value):
+    if isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value):
+        return tuple(float(v) for v in value)
+    return value
+
+
+def _mean(value):
+    return value[0] if isinstance(value, (tuple, list)) and value else value
