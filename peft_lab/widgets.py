@@ -430,13 +430,17 @@ def shares_widget(shares: Sequence, tokens: Sequence[str]) -> None:
 # ------------------------------------------------------------------------------------
 
 
+def _named(place: str) -> str:
+    return place.capitalize() if place in ("houlsby", "pfeiffer") else place
+
+
 def module_table(config, widths: Sequence[int] = (1, 4, 16, 64)) -> None:
     """Print what each place and width costs: numbers, file, multiply-adds a token."""
     print(f"{'place':<13}{'width':>6}{'parameters':>12}{'file':>10}{'operations':>12}{'share':>8}")
     for place in PLACES:
         for width in widths if not place.startswith("IA3") else (None,):
             bill = module_bill(config, place, width or 1)
-            print(f"{place:<13}{width or '-':>6}{bill['parameters']:>12,}"
+            print(f"{_named(place):<13}{width or '-':>6}{bill['parameters']:>12,}"
                   f"{size_text(bill['bytes']):>10}{bill['operations']:>12,}"
                   f"{bill['share']:>8.2%}")  # fmt: skip
     print("operations: multiply-adds a token; share: of the model's own")
@@ -452,7 +456,7 @@ def module_widget(config, widest: int = 64) -> None:
         from . import plots
 
         bill = module_bill(config, place, width)
-        said = place if place.startswith("IA3") else f"{place}, width {width}"
+        said = place if place.startswith("IA3") else f"{_named(place)}, width {width}"
         note = f"{count_text(bill['parameters'])} numbers, {size_text(bill['bytes'])}"
         figure = plots.cut_in_places(said, [place], notes={place: note})
         extra = f"{bill['operations']:,} multiply-adds a token more, {bill['share']:.2%}"

@@ -185,6 +185,30 @@ def wrong_05b_init_0(block):
     return _hooked(block, start=torch.zeros)
 
 
+def _hooked_as(block, act):
+    """Vectors at zero; `act(x, vector)` says what a hook does."""
+    at, down = block.self_attn, block.mlp.down_proj
+    scale = {
+        "k": nn.Parameter(torch.zeros(at.k_proj.out_features)),
+        "v": nn.Parameter(torch.zeros(at.v_proj.out_features)),
+        "ff": nn.Parameter(torch.zeros(down.in_features)),
+    }
+    at.k_proj.register_forward_hook(lambda m, x, y: act(y, scale["k"]))
+    at.v_proj.register_forward_hook(lambda m, x, y: act(y, scale["v"]))
+    down.register_forward_pre_hook(
+        lambda m, x: (act(x[0], scale["ff"]),)
+    )
+    return scale
+
+
+def wrong_05b_one_plus(block):
+    return _hooked_as(block, lambda x, vector: x * (1 + vector))
+
+
+def wrong_05b_adds(block):
+    return _hooked_as(block, lambda x, vector: x + vector)
+
+
 def wrong_05b_scales_q(block):
     return _hooked(block, q=True)
 
@@ -237,6 +261,8 @@ def wrong_05b_plain_tensors(block):
 VARIANTS_05B = {"wrapped layers": variant_05b}
 WRONG_05B = {
     "starts at 0": ("init 0", wrong_05b_init_0),
+    "1 + k, from 0": ("another factor", wrong_05b_one_plus),
+    "adds, from 0": ("another factor", wrong_05b_adds),
     "scales the queries too": ("scales q", wrong_05b_scales_q),
     "scales what down_proj puts out": (
         "after down_proj",

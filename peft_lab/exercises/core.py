@@ -42,7 +42,8 @@ class Failure:
         own = [
             f
             for f in frames
-            if "peft_lab" not in Path(f.filename).parts and "torch" not in f.filename
+            if not {"peft_lab", "site-packages"} & set(Path(f.filename).parts)
+            and "torch" not in f.filename
         ]
         self.line = (own[0].line or "").strip() if own else ""
 

@@ -269,11 +269,19 @@ def check_05b(sheet: Sheet, answer) -> None:
     tuples = dict.fromkeys(("tuple", "only integer tensors", "only one element"), _TUPLE_HINT)
     sheet.broken(start, {"must match": _SIZE_HINT, "size of tensor": _SIZE_HINT, **tuples})
     sheet.broken(trained)
+    zeros = all(not bool(v.any()) for v in given.values())
     sheet.wrong(
         "init 0",
         "The vectors start at 0, so keys, values and what goes into the last layer are wiped out "
         "before anything is learned. What number changes nothing when one multiplies by it?",
-        all(not bool(v.any()) for v in given.values()),
+        zeros and not same(start, base, 1e-4),
+    )
+    sheet.wrong(
+        "another factor",
+        "At the start all is well, but with other numbers in the vectors yours does something "
+        "else. Here the vector itself is the factor: output * k, not output * (1 + k) and not "
+        "output + k. So which start changes nothing?",
+        zeros and same(start, base, 1e-4) and not same(trained, start, 1e-6),
     )
     after = model.model.layers[0]
     changed = any(

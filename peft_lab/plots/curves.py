@@ -550,15 +550,18 @@ def against_parameters(
     baselines: Mapping[str, float] | None = None,
     ylabel: str = LOSS,
     xlabel: str = "trainable parameters (log scale)",
+    joined: Sequence[str] = (),
 ) -> CourseFigure:
     """The summary: quality against trainable parameters, every method, all its seeds.
 
     Args:
         points: method -> (trainable parameters, one loss a seed), at least 3 seeds each.
         baselines: name -> loss; horizontal lines: the untouched base, few-shot prompts.
+        joined: methods of one family, drawn in one colour and joined by a thin line.
 
     Raises:
         ValueError: fewer than 3 seeds, mixed bases, a count below 1.
+        KeyError: a name in `joined` that is not among the points.
     """
     one_base(bases)
     several({name: losses for name, (_, losses) in points.items()}, "the method")
@@ -579,8 +582,16 @@ def against_parameters(
         _baselines(axes, baselines, labels)
         end_labels(axes, labels)
         spots = []
-        for i, (name, (count, losses)) in enumerate(points.items()):
-            colour, _, marker = style_of(i)
+        apart = [name for name in points if name not in joined[1:]]
+        styles = {name: style_of(i) for i, name in enumerate(apart)}
+        styles |= {name: styles[joined[0]] for name in joined}
+        family = [(points[name][0], fmean(points[name][1])) for name in joined]
+        if family:
+            axes.plot(
+                *zip(*family, strict=True), color=styles[joined[0]][0], lw=0.8, alpha=0.5, zorder=2
+            )
+        for name, (count, losses) in points.items():
+            colour, _, marker = styles[name]
             mean = fmean(losses)
             axes.errorbar(
                 [count], [mean], [[mean - min(losses)], [max(losses) - mean]], color=colour,

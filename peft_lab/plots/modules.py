@@ -60,10 +60,10 @@ def _block(axes, middle: float, top: float, place: str) -> None:
         axes.add_patch(Circle((stream, end), 6.5, facecolor="white", edgecolor=LINE, zorder=3))
         axes.text(stream, end, "+", ha="center", va="center", fontsize=10, zorder=4)
         if beside:
-            axes.plot([branch, middle + 49, middle + 49, branch], [start, start, end, end],
+            axes.plot([branch, middle + 50, middle + 50, branch], [start, start, end, end],
                       color=LINE, lw=1.2, zorder=0)  # fmt: skip
-            _box(axes, middle - 26, box, 52, 34, "feed-\nforward", face=TINTS[GREY], size=7.5)
-            _hourglass(axes, middle + 49, box, 42, 34)
+            _box(axes, middle - 26, box, 46, 34, "feed-\nforward", face=TINTS[GREY], size=7.5)
+            _hourglass(axes, middle + 50, box, 54, 34)
             continue
         tall = 40 if place == "IA3" else 26
         _box(axes, branch - 44, box, 88, tall, "", face=TINTS[GREY])
@@ -79,14 +79,14 @@ def _block(axes, middle: float, top: float, place: str) -> None:
 
 def _hourglass(axes, middle: float, low: float, width: float, height: float) -> None:
     """An adapter: wide, narrow, wide."""
-    half, waist = width / 2, width / 4
+    half, waist = width / 2, 0.4 * width
     xs = [-half, -waist, -half, half, waist, half]
     ys = [0, height / 2, height, height, height / 2, 0]
     points = [(middle + x, low + y) for x, y in zip(xs, ys, strict=True)]
     axes.add_patch(
         Polygon(points, facecolor=TINTS[VERMILION], edgecolor=VERMILION, linewidth=1.4, zorder=2)
     )
-    axes.text(middle, low + height / 2, "adapter", ha="center", va="center", fontsize=7.5, zorder=5)
+    axes.text(middle, low + height / 2, "adapter", ha="center", va="center", fontsize=7, zorder=5)
 
 
 def beside(
