@@ -69,7 +69,10 @@ def talent_widget(tell: Tell, talents: Sequence[str], lines: Sequence[str]) -> N
         line=Dropdown(options=list(lines), description="first line"),
         own=Text(placeholder="write one, then press Enter", description="or your own"),
         temperature=SelectionSlider(
-            options=[0.0, 0.3, 0.6, 0.9, 1.2, 1.5], value=0.6, description="temperature"
+            options=[0.0, 0.3, 0.6, 0.9, 1.2, 1.5],
+            value=0.6,
+            description="temperature",
+            style={"description_width": "initial"},
         ),
         seed=IntSlider(min=0, max=9, description="draw"),
     )
