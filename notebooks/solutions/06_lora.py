@@ -270,6 +270,10 @@ def wrong_06c_of_w(before, after, share=0.9):
     return int(((s**2).cumsum(0) / (s**2).sum() < share).sum()) + 1
 
 
+def wrong_06c_share(before, after, share=0.9):
+    return solution_06c_effective_rank(before, after)
+
+
 def wrong_06c_one_short(before, after, share=0.9):
     return solution_06c_effective_rank(before, after, share) - 1
 
@@ -300,6 +304,7 @@ WRONG_06C = {
         (_COUNT, wrong_06c_not_squared),
     ),
     "of the trained weight": ("of W", (_COUNT, wrong_06c_of_w)),
+    "share not used": ("share", (_COUNT, wrong_06c_share)),
     "one short": ("one short", (_COUNT, wrong_06c_one_short)),
     "all that are not zero": (
         "whole rank",

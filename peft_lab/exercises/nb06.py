@@ -166,7 +166,8 @@ def check_06b(sheet: Sheet, put_in, take_out) -> None:
     merged = sheet.attempt(put_in, layer)
     after = _called(layer, x)
     sheet.note(f"a weight of {outputs} × {inputs}, rank {rank}, alpha {alpha:g}")
-    sheet.case("merged: three outputs of a token", before[0, :3], _first(after))
+    sheet.case("merged: three outputs of a token", before[0, :3],
+               NOTHING if merged is NOTHING else _first(after))  # fmt: skip
     weight, hook = layer.weight, layer.hook_on
     weight = weight.detach().clone() if isinstance(weight, torch.Tensor) else weight
     undone = sheet.attempt(take_out, layer)
@@ -218,7 +219,7 @@ def _check_merged(sheet: Sheet, W, A, B, alpha, weight, hook, right: bool) -> No
         "twice",
         "The weight is right, and the hook is still on: the change is added twice. Nothing crashes "
         "and the shapes fit. Put the hook to sleep: layer.hook_on = False.",
-        merged and bool(hook),
+        merged and bool(hook) and not right,
     )
     unchanged = same(weight, W, 0.0)
     sheet.wrong("nothing merged", "merge leaves layer.weight as it was: the change is not in it.",
@@ -354,6 +355,8 @@ def _check_rank(sheet: Sheet, before, after, share: float, target: int, value) -
         held = values.cumsum(0) / values.sum()
         return int((held < reach).sum()) + 1
 
+    sheet.wrong("share", "You always use 0.9. Use `share`, which is another number here.",
+                share != 0.9 and given == first(s**2, 0.9) != target)  # fmt: skip
     slips = [
         ("not squared", "You added up the singular values themselves. The energy is the sum of "
          "their squares, as the norm of a matrix is.", [first(s)]),

@@ -196,7 +196,7 @@ def learn_forget(
             xs, ys = zip(*(points[rate] for rate in rates), strict=True)
             axes.plot(xs, ys, color=colour, ls=dashes, marker=marker, ms=6, label=name)
             for rate, x, y in zip(rates, xs, ys, strict=True):
-                below = i % 2
+                below = i % 2 and rate > rates[0]  # the lines start close together
                 axes.annotate(
                     f"{rate:g}", (x, y), xytext=(6, -9) if below else (-6, 7),
                     textcoords="offset points", fontsize=8, color=ink(colour),
