@@ -291,6 +291,7 @@ def test_from_a_bare_clone_interrupted_and_twice(tmp_path):
     check = (
         "import torch, transformers, jupyterlab, peft, nbval, peft_lab; print(peft_lab.__file__)"
     )
-    done = subprocess.run([python, "-c", check], capture_output=True, text=True, env=environ)
+    here = {"cwd": tmp_path, "env": environ}  # not in the checkout, whose package would be found
+    done = subprocess.run([python, "-c", check], capture_output=True, text=True, **here)
     assert done.stdout.startswith(str(tmp_path / "mine")), done.stderr
     assert (python.parent / "torchrun").exists() and (python.parent / "pip").exists()
