@@ -155,14 +155,24 @@ def dimensions(config) -> Dimensions:
 def linear_shapes(config) -> dict[str, tuple[int, int, bool]]:
     """The linear layers of one block: role -> (inputs, outputs, has a bias)."""
     size, kind = dimensions(config), config.model_type
-    d, query = size.hidden_size, size.heads * size.head_dim
     # Llama and its relatives say whether they have biases; the older families always do, and
     # Qwen2 has them on q, k and v alone without saying so.
     attention_bias = kind == "qwen2" or getattr(config, "attention_bias", kind != "mistral")
     mlp_bias = getattr(config, "mlp_bias", size.family.layer_norm)
     if kind == "opt":
         attention_bias = mlp_bias = config.enable_bias
-    widths = {
+    sizes, shapes = role_sizes(config), {}
+    for role in size.family.linears:
+        bias = mlp_bias if role in ("gate", "up", "down") else attention_bias
+        shapes[role] = (*sizes[role], bool(bias and not (kind == "qwen2" and role == "o")))
+    return shapes
+
+
+def role_sizes(config) -> dict[str, tuple[int, int]]:
+    """(inputs, outputs) of each role in `roles`, and of the head."""
+    size = dimensions(config)
+    d, query = size.hidden_size, size.heads * size.head_dim
+    sizes = {
         "q": (d, query),
         "k": (d, size.kv_size),
         "v": (d, size.kv_size),
@@ -172,22 +182,13 @@ def linear_shapes(config) -> dict[str, tuple[int, int, bool]]:
         "up": (d, size.inner),
         "down": (size.inner, d),
     }
-    shapes = {}
-    for role in size.family.linears:
-        bias = mlp_bias if role in ("gate", "up", "down") else attention_bias
-        shapes[role] = (*widths[role], bool(bias and not (kind == "qwen2" and role == "o")))
-    return shapes
+    head = {"head": (size.embedding_size, size.vocabulary)}
+    return {role: sizes[role] for role in roles(size.family)} | head
 
 
-def role_sizes(config) -> dict[str, tuple[int, int]]:
-    """(inputs, outputs) of each role: those of `linear_shapes`, q, k and v also where they are
-    fused, and the head."""
-    size = dimensions(config)
-    sizes = {role: shape[:2] for role, shape in linear_shapes(config).items()}
-    if size.family.fused:
-        d, query = size.hidden_size, size.heads * size.head_dim
-        sizes |= {"q": (d, query), "k": (d, size.kv_size), "v": (d, size.kv_size)}
-    return {**sizes, "head": (size.embedding_size, size.vocabulary)}
+def roles(family: Family) -> list[str]:
+    """The roles of a block's linear layers: q, k and v also where they are fused."""
+    return [*family.linears, *(("q", "k", "v") if family.fused else ())]
 
 
 def find_linears(
@@ -211,14 +212,14 @@ def find_linears(
         raise ValueError(f"layers: {chosen} are not all among the layers {[*depth]}.")
     if targets == "all":
         return [(layer, role) for layer in chosen for role in paths]
-    roles = [*dict.fromkeys([*paths, *("qkv" if size.family.fused else "")])]
-    places = [(layer, role) for layer in chosen for role in roles] + [(None, "head")]
+    known = roles(size.family)
+    places = [(layer, role) for layer in chosen for role in known] + [(None, "head")]
     found = set()
     for target in [targets] if isinstance(targets, str) else targets:
         named = {place for place in places if _names(target, *place, size.family)}
         if not named:
             raise ValueError(
-                f"targets: there is no linear layer {target!r} here; there are {', '.join(roles)}, "
+                f"targets: there is no linear layer {target!r} here; there are {', '.join(known)}, "
                 f'head, "all", and names of modules such as {paths["down"]!r}.'
             )
         found |= named

@@ -161,22 +161,18 @@ def trained_in_another_type(folder):
     biases.attach(tiny("llama", dtype=F32).to(torch.bfloat16))
 
 
-def incomplete_method(folder):
-    PromptTuning(2).attach(tiny("llama")).save(folder)
-    file = folder / "method.json"
-    record = json.loads(file.read_text())
-    del record["settings"]
-    file.write_text(json.dumps(record))
-    Method.load(folder)
+def saved_without(field, method):
+    """Load a saved method whose description has lost a field."""
 
+    def load(folder):
+        method.attach(tiny("llama")).save(folder)
+        file = folder / "method.json"
+        record = json.loads(file.read_text())
+        del record[field]
+        file.write_text(json.dumps(record))
+        Method.load(folder)
 
-def composition_without_members(folder):
-    Compose([PromptTuning(2), BitFit()]).attach(tiny("llama")).save(folder)
-    file = folder / "method.json"
-    record = json.loads(file.read_text())
-    del record["members"]
-    file.write_text(json.dumps(record))
-    Method.load(folder)
+    return load
 
 
 def trained_while_merged(folder):
@@ -336,7 +332,8 @@ CASES = {
     "weights of another type": (
         trained_in_another_type, ValueError, "does not fit", "torch.bfloat16", "torch.float32"),
     "composition without its members": (
-        composition_without_members, ValueError, "method.json", "damaged", "members"),
+        saved_without("members", Compose([PromptTuning(2), BitFit()])),
+        ValueError, "method.json", "damaged", "members"),
     "training what is merged": (trained_while_merged, ValueError, "merged", "unmerge()"),
     "resumed with other rate factors": (
         other_rate_factors, ValueError, "rate_factors was {'norm': 4}", "'embed_tokens'"),
@@ -349,7 +346,8 @@ CASES = {
         lambda f: LoRA(2, targets=("q", "qkv")).attach(tiny("gpt2")),
         ValueError, "targets", "qkv holds q"),
     "method without its settings": (
-        incomplete_method, ValueError, "method.json", "damaged", "settings"),
+        saved_without("settings", PromptTuning(2)),
+        ValueError, "method.json", "damaged", "settings"),
     "model of an unknown family": (
         lambda f: Anatomy(nn.Linear(2, 2)), TypeError, "model must be", "Linear"),
     "prompt of length 0": (lambda f: PromptTuning(0), ValueError, "length", "0"),

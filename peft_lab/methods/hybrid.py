@@ -11,7 +11,15 @@ from .lora import LoRA
 from .prefix_tuning import PrefixTuning
 
 
-class MAMAdapter(Compose):
+class Named(Compose):
+    """A composition that its own few settings describe, and not those of its members."""
+
+    @classmethod
+    def from_settings(cls, settings: dict) -> "Named":
+        return cls(**settings)
+
+
+class MAMAdapter(Named):
     """A short prefix in every layer and a wide parallel adapter beside each feed-forward part: the
     "mix and match" of He et al. 2022 (section 4.6), who take length 30, width 512 and scale 4.
 
@@ -36,12 +44,8 @@ class MAMAdapter(Compose):
             "scale": adapter.scale,
         }
 
-    @classmethod
-    def from_settings(cls, settings: dict) -> "MAMAdapter":
-        return cls(**settings)
 
-
-class UniPELT(Compose):
+class UniPELT(Named):
     """A prefix, LoRA on queries and values, and adapters after feed-forward, each behind gates that
     learn how much of it to let in (Mao et al. 2022, section 3), who take length 10, rank 8, width
     48. `gates` reads them.
@@ -85,10 +89,6 @@ class UniPELT(Compose):
     def settings(self) -> dict:
         prefix, lora, adapter = self.members
         return {"prefix_length": prefix.length, "rank": lora.rank, "width": adapter.width}
-
-    @classmethod
-    def from_settings(cls, settings: dict) -> "UniPELT":
-        return cls(**settings)
 
 
 class GatedPrefix(PrefixTuning):
