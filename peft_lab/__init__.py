@@ -12,8 +12,9 @@ _NAMES = {
     "models": ["load_base", "known_bases", "fingerprint", "generate_text"],
     "anatomy": ["Anatomy"],
     "methods": [
-        "Method", "FullFineTuning", "LayerFreezing", "BitFit", "PromptTuning", "PrefixTuning",
-        "PTuning", "Adapter", "IA3", "LoRA", "MAMAdapter", "UniPELT", "Compose", "Adapted",
+        "Method", "FullFineTuning", "LayerFreezing", "BitFit", "EmbeddingTuning", "PromptTuning",
+        "PrefixTuning", "PTuning", "Adapter", "IA3", "LoRA", "MAMAdapter", "UniPELT", "Compose",
+        "Adapted",
     ],
     "tasks": [
         "Row", "Example", "Task", "IGNORE", "load_task", "known_tasks", "read_rows", "encode",

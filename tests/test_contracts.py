@@ -16,6 +16,7 @@ from peft_lab.methods import (
     BitFit,
     Compose,
     Edits,
+    EmbeddingTuning,
     FullFineTuning,
     LayerFreezing,
     LoRA,
@@ -31,6 +32,7 @@ METHODS = {
     "full": FullFineTuning,
     "freezing": lambda: LayerFreezing.middle(2),
     "bitfit": BitFit,
+    "embeddings": EmbeddingTuning,
     "prompt": lambda: PromptTuning(5),
     "prefix": lambda: PrefixTuning(5),
     "prefix_mlp": lambda: PrefixTuning(5, mlp=6),
@@ -54,8 +56,11 @@ METHODS = {
     "prompt_and_lora": lambda: Compose([PromptTuning(3), LoRA(2)]),
     "lora_and_top": lambda: Compose([LoRA(2, targets=("q", "up")), LayerFreezing.top(1)]),
     "lora_ia3": lambda: Compose([LoRA(2, targets=("k", "v")), IA3()]),
+    "lora_and_embeddings": lambda: Compose([LoRA(2, targets="all"), EmbeddingTuning()]),
 }
-OWN = ("full", "freezing", "bitfit", "lora_and_top")  # train weights of the base's own
+OWN = (
+    "full", "freezing", "bitfit", "embeddings", "lora_and_top", "lora_and_embeddings",
+)  # fmt: skip  # train weights of the base's own
 VIRTUAL = [
     name
     for name in METHODS

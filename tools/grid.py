@@ -9,6 +9,10 @@ An experiment has arms (what is compared) and says how many seeds. Its plan is o
 A method is written as the class in `peft_lab` and its arguments. Three things are filled in when
 a run starts: the seed, the tokenizer, and what another run has trained ({"trained": [experiment,
 arm]}: the prompt of that arm at its best learning rate, with the seed of this run).
+
+Settings of all runs are in SETTINGS; an experiment, and an arm of it, may have others
+("train_rows": 32 trains on 32 rows only, drawn by the seed). "needs" names fields that the runs at
+the chosen rate must have: those stored before the field was measured are made again.
 """
 
 SETTINGS = {
@@ -40,6 +44,17 @@ def arm(name: str, kind: str, learning_rates, tags: dict | None = None, **option
     """`tags` are for tables and figures; they change nothing in a run."""
     method = {"kind": kind, **options}
     return {"arm": name, "method": method, "rates": learning_rates, "tags": tags or {}}
+
+
+def varied(arms: list[dict], setting: str, values: list) -> list[dict]:
+    """Each arm once for each value of a setting: "LoRA 8, 32 train_rows"."""
+    return [
+        {
+            **one, "arm": f"{one['arm']}, {value} {setting}", "settings": {setting: value},
+            "tags": {"method": one["arm"], setting: value},
+        }
+        for value in values for one in arms
+    ]  # fmt: skip
 
 
 def prompt(name: str, learning_rates, tags: dict | None = None, **options) -> dict:
@@ -92,18 +107,29 @@ def freed(name: str, place: str, free: list[int]) -> dict:
 
 # Every method so far, for tasks other than poems. A prefix starts from a text of the task.
 MOOD_TEXT = "How does the one in the story feel? Afraid, angry, happy, proud, sad or surprised?"
+BASE = arm("base", "Base", NO_TRAINING)
 MAIN = [  # beside the base, the methods that are compared on every base and every task
     arm("full", "FullFineTuning", rates(1e-4)),
     prompt("prompt", PROMPT_RATES, init="vocabulary"),
     lora("LoRA 8", LORA_RATES, rank=8),
 ]
+LORA_ALL = lora("LoRA 8, all", LORA_RATES, rank=8, targets="all")
+
+
+def text_prefix(text: str) -> dict:
+    return prefix("prefix (text)", rates(1e-3), init="text", text=text)
+
+
+def main_methods(text: str) -> list[dict]:
+    """What every task is tried with: the main methods, and the next best of `poems`."""
+    return [BASE, *MAIN, text_prefix(text), top[1], LORA_ALL]
 
 
 def every_method(text: str) -> list[dict]:
     return [
-        arm("base", "Base", NO_TRAINING),
+        BASE,
         *MAIN,
-        prefix("prefix (text)", rates(1e-3), init="text", text=text),
+        text_prefix(text),
         *top[:2],
         arm("BitFit", "BitFit", rates(1e-3)),
         arm("P-tuning", "PTuning", rates(1e-4), length=20, hidden=128),
@@ -111,12 +137,23 @@ def every_method(text: str) -> list[dict]:
         arm("Pfeiffer 16", "Adapter", ADAPTER_RATES, placement="pfeiffer", width=16),
         arm("parallel 16", "Adapter", ADAPTER_RATES, placement="parallel", width=16),
         arm("IA3", "IA3", IA3_RATES),
-        lora("LoRA 8, all", LORA_RATES, rank=8, targets="all"),
+        LORA_ALL,
         lora("DoRA 8", LORA_RATES, rank=8, dora=True),
         arm("MAM", "MAMAdapter", ADAPTER_RATES, prefix_length=10, width=8),
         arm("UniPELT", "UniPELT", ADAPTER_RATES, prefix_length=5, rank=4, width=4),
     ]
 
+
+TABLE_TEXT = "Write one sentence of a story in which all of these things appear."
+NEPALI_TEXT = "नेपालीमा एउटा छोटो वाक्य लेख्नुहोस्।"  # Write a short sentence in Nepali.
+CODE_TEXT = "Write the body of this Python function, so that it does what its docstring says."
+# What those do who adapt a model to a script it has never seen: its token embeddings too (tied to
+# the head here). Full
+# fine-tuning's best rate is about a tenth of LoRA's.
+WITH_EMBEDDINGS = together(
+    "LoRA 8 + embeddings", LORA_RATES, LORA_ALL,
+    arm("embeddings", "EmbeddingTuning", LORA_RATES), factors={"weights": 0.1},
+)  # fmt: skip
 
 EXPERIMENTS = {
     "summary": {  # the end of 04: loss against trainable parameters
@@ -209,6 +246,59 @@ EXPERIMENTS = {
         "items": True,
         "settings": {"task": "moods"},
         "arms": every_method(MOOD_TEXT),
+    },
+    "tables": {  # 08: facts into a sentence
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"task": "tables"},
+        "arms": main_methods(TABLE_TEXT),
+    },
+    "nepali": {  # 08: a script that the base has never seen
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"task": "nepali"},
+        "arms": [*main_methods(NEPALI_TEXT), WITH_EMBEDDINGS],
+    },
+    "code": {  # 08: another language, in letters that it knows
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"task": "code"},
+        "arms": [*main_methods(CODE_TEXT), WITH_EMBEDDINGS],
+    },
+    "rows": {  # 08: how many examples are needed (500, all: see `poems`)
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "arms": varied([*MAIN, text_prefix(TEXT)], "train_rows", [8, 32, 128]),
+    },
+    "budget": {  # 08: how many steps are needed (150: see `poems`)
+        "plan": "best",
+        "seeds": 5,
+        "arms": varied([*MAIN, text_prefix(TEXT), LORA_ALL], "steps", [15, 50]),
+    },
+    "nano": {  # 08, 09: poems on the smallest base
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"base": "storyteller-nano"},
+        "arms": [BASE, *MAIN, text_prefix(TEXT)],
+    },
+    "poems": {  # 08: every method, with what each forgets
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "needs": ["test_items", "story_nats"],
+        "arms": every_method(TEXT),
+    },
+    "verse": {  # 08: a base that has read verse, to be set beside `small`, which has not
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"base": "storyteller-small-verse"},
+        "arms": [BASE, *MAIN, text_prefix(TEXT), layers("top 2", -2, 2, "top")],
     },
     "layers": {  # 02: which blocks are trained
         "plan": "best",

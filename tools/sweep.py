@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -45,6 +45,7 @@ from peft_lab.paths import data_dir  # noqa: E402
 from peft_lab.results import best_learning_rate  # noqa: E402
 
 CURVE_POINTS = 15
+WRITTEN_ROWS, WRITTEN_TOKENS = 100, 100  # of test rows and of each text that is written for one
 MOST_LABELS = 12  # of a task that is scored by accuracy too
 ATTEMPTS = 2  # of a run whose process died; one process that dies takes its neighbours along
 
@@ -120,7 +121,7 @@ def train_start(config: dict, starts: Path):
     if not folder.is_dir():
         method = make_method(config["method"], config, starts)
         with method.attach(model):
-            train(model, task, method, config)
+            train(model, drawn_rows(task.train, config), method, config)
         starts.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=starts) as aside:
             method.save(Path(aside) / "method")
@@ -132,7 +133,16 @@ def train_start(config: dict, starts: Path):
     return method
 
 
-def train(model, task, method, config: dict) -> tuple[list, list[float]]:
+def drawn_rows(examples: list, config: dict) -> list:
+    """All examples to train on, or `train_rows` of them: a smaller number takes the first of a
+    larger one, and the seed says which, so that the spread over seeds holds their luck too."""
+    if "train_rows" not in config:
+        return examples
+    shuffled = random.Random(config["seed"]).sample(examples, len(examples))
+    return shuffled[: config["train_rows"]]
+
+
+def train(model, examples: list, method, config: dict) -> tuple[list, list[float]]:
     """Returns the training loss of each step and the milliseconds of each but the first."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -142,7 +152,7 @@ def train(model, task, method, config: dict) -> tuple[list, list[float]]:
     clock = register_optimizer_step_post_hook(lambda *_: ticks.append(time.perf_counter()))
     try:
         history = fit(
-            model, task, method, **fit_settings(config), evaluate_every=0, progress=False,
+            model, examples, method, **fit_settings(config), evaluate_every=0, progress=False,
             live_curve=False, rate_factors=config["method"].get("rate_factors"),
         )  # fmt: skip
     finally:
@@ -160,8 +170,9 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
     from peft_lab import count_parameters
 
     began = time.perf_counter()
-    model, _, task, _ = materials(config["base"], config["task"])
+    model, tokenizer, task, _ = materials(config["base"], config["task"])
     method = make_method(config["method"], config, starts)
+    rows = drawn_rows(task.train, config)
     found = {
         "parameters": 0, "kept_parameters": 0, "file_bytes": 0, "memory": None,
         "step_ms": None, "step_ms_p10": None, "curve": [],
@@ -171,13 +182,15 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
             stack.enter_context(method.attach(model))
             found["parameters"] = method.num_parameters()
         if config["steps"]:
-            found["memory"] = measured_memory(model, task, method, config["batch_size"])
-            curve, milliseconds = train(model, task, method, config)
+            found["memory"] = measured_memory(model, rows, method, config["batch_size"])
+            curve, milliseconds = train(model, rows, method, config)
             found["curve"] = thinned(curve)
             if len(milliseconds) > 1:
                 found["step_ms"] = round(statistics.median(milliseconds), 2)
                 found["step_ms_p10"] = round(statistics.quantiles(milliseconds, n=10)[0], 2)
         scores = score(model, config["base"], task)
+        if items:
+            scores |= of_this_task(model, tokenizer, task)
     if method is not None:
         if config["method"].get("mlp"):
             method.drop_mlp()
@@ -227,11 +240,49 @@ def scored_tokens(task) -> list[int]:
     return [int((example.labels[1:] >= 0).sum()) for example in task.test]
 
 
-def measured_memory(model, task, method, batch_size: int) -> dict:
+def of_this_task(model, tokenizer, task) -> dict:
+    """What only this task can be asked: see the datasheets of `nepali`, `code` and `tables`."""
+    from peft_lab.code_measures import good_lines, parses
+    from peft_lab.evaluation import evaluate_byte_places, slot_recall
+
+    if task.name == "nepali":
+        places = evaluate_byte_places(model, tokenizer, task.test)
+        return {"test_third_byte_nats": round(places[3, 3].nats_per_token, 6)}
+    if task.name not in ("code", "tables"):
+        return {}
+    rows = task.test[:WRITTEN_ROWS]
+    pairs = [*zip(written(model, tokenizer, rows), (row.source for row in rows), strict=True)]
+    if task.name == "tables":
+        return {"test_slot_recall": round(statistics.fmean(slot_recall(*p) for p in pairs), 4)}
+    return {
+        "test_parses": round(statistics.fmean(parses(source, text) for text, source in pairs), 4),
+        "test_good_lines": round(statistics.fmean(good_lines(text) for text, _ in pairs), 4),
+    }
+
+
+def written(model, tokenizer, rows: list) -> list[str]:
+    """The likeliest next token each time, from the source of each row on."""
+    import torch
+
+    from peft_lab.models import mode
+
+    prompts = [tokenizer.bos_token + row.source + "\n" for row in rows]
+    batch = tokenizer(prompts, padding=True, add_special_tokens=False, return_tensors="pt")
+    with mode(False, model), torch.no_grad():
+        out = model.generate(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"],
+            max_new_tokens=WRITTEN_TOKENS, do_sample=False, pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )  # (rows, T + new)
+    new = out[:, batch["input_ids"].shape[1] :]
+    return tokenizer.batch_decode(new, skip_special_tokens=True)
+
+
+def measured_memory(model, examples: list, method, batch_size: int) -> dict:
     """Bytes of a training step on the first batch of the training set, in its own order."""
     from peft_lab import collate, memory
 
-    batch = collate(task.train[:batch_size], model.config.pad_token_id)
+    batch = collate(examples[:batch_size], model.config.pad_token_id)
     measured = memory(model, method, batch).measured
     names = ("weights", "gradients", "optimizer", "activations")
     return {name: getattr(measured, name) for name in names}
@@ -343,15 +394,23 @@ class Store:
         now = self.facts.get((record["config"]["base"], record["config"]["task"]), {})
         return all(record[name] == value for name, value in now.items())
 
-    def get(self, experiment: str, config: dict, arm: dict, items: bool) -> dict | None:
-        """The finished run, if there is one; one of another experiment is copied."""
+    def get(
+        self, experiment: str, config: dict, arm: dict, items: bool, needs: Iterable[str] = ()
+    ) -> dict | None:
+        """The finished run with all fields that it needs, if there is one; one of another
+        experiment is copied."""
         key = identity(config)
-        record = self.runs.get((experiment, key))
-        if self.current(record) and record["arm"] == arm["arm"] and record["tags"] == arm["tags"]:
-            return record
+
+        def has(record: dict, names: Iterable[str]) -> bool:
+            return "error" in record or all(name in record for name in names)
+
+        own = self.runs.get((experiment, key))
+        same = self.current(own) and (own["arm"], own["tags"]) == (arm["arm"], arm["tags"])
+        if same and has(own, needs):
+            return own
+        needs = {*needs, "test_items"} if items else needs
         for (_, other_key), other in list(self.runs.items()):
-            has_items = "test_items" in other or "error" in other or not items
-            if other_key == key and self.current(other) and has_items:
+            if other_key == key and self.current(other) and has(other, needs):
                 return self.add(experiment, other, arm, items)
         return None
 
@@ -420,16 +479,17 @@ class Plan:
 
     def _stages(self, experiment: str, arm: dict) -> Iterator[list[Job]]:
         """Lists of missing runs: those of one stage must be done before the next can be told."""
+        needs = self.experiments[experiment].get("needs", ())
         if arm["rates"] is grid.NO_TRAINING:
             seeds = self._seeds(experiment) if self._random(arm) else [None]
-            yield self._lacking(experiment, arm, [(None, seed) for seed in seeds])
+            yield self._lacking(experiment, arm, [(None, seed) for seed in seeds], needs)
             return
         yield from self._rate_stages(experiment, arm, [])
         if self.experiments[experiment]["plan"] == "best":
             with contextlib.suppress(Undecided):  # all rates failed: nothing more to do
                 best = self.chosen(experiment, arm)
                 pairs = [(best, seed) for seed in self._seeds(experiment)]
-                yield self._lacking(experiment, arm, pairs)
+                yield self._lacking(experiment, arm, pairs, needs)
 
     def _rate_stages(self, experiment: str, arm: dict, tried: list) -> Iterator[list[Job]]:
         """The stages up to the choice of a rate; `tried` gets the rates."""
@@ -480,7 +540,7 @@ class Plan:
 
     def config(self, experiment: str, arm: dict, rate: float | None, seed: int | None) -> dict:
         method = dict(arm["method"])
-        settings = self.settings(experiment)
+        settings = {**self.settings(experiment), **arm.get("settings", {}), **self.overrides}
         steps = 0 if arm["rates"] is grid.NO_TRAINING else settings["steps"]
         if isinstance(method.get("init"), dict):
             source = self.arm(*method["init"]["trained"])
@@ -493,10 +553,12 @@ class Plan:
         own = {"steps": steps, "method": method, "learning_rate": rate, "seed": seed}
         return {**settings, **own}
 
-    def _lacking(self, experiment: str, arm: dict, pairs: list) -> list[Job]:
+    def _lacking(
+        self, experiment: str, arm: dict, pairs: list, needs: Iterable[str] = ()
+    ) -> list[Job]:
         items = self.experiments[experiment].get("items", False)
         jobs = [Job(experiment, arm, self.config(experiment, arm, *pair), items) for pair in pairs]
-        return [j for j in jobs if self.store.get(experiment, j.config, arm, items) is None]
+        return [j for j in jobs if self.store.get(experiment, j.config, arm, items, needs) is None]
 
     def _runs(self, experiment: str, arm: dict, rates: list) -> list[dict]:
         """The finished runs that decide about the rate."""

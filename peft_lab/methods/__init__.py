@@ -3,7 +3,7 @@
 from .adapter import Adapter
 from .base import Adapted, Edits, Method
 from .compose import Compose
-from .full import BitFit, FullFineTuning, LayerFreezing
+from .full import BitFit, EmbeddingTuning, FullFineTuning, LayerFreezing
 from .hybrid import MAMAdapter, UniPELT
 from .ia3 import IA3
 from .lora import LoRA
@@ -18,6 +18,7 @@ __all__ = [
     "BitFit",
     "Compose",
     "Edits",
+    "EmbeddingTuning",
     "FullFineTuning",
     "LayerFreezing",
     "LoRA",

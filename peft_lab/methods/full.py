@@ -1,4 +1,5 @@
-"""Training the model's own weights: all, some blocks, or the biases. One class, three filters.
+"""Training the model's own weights: all, some blocks, the biases, or the token embeddings. One
+class, four filters.
 
 The base is never touched: copies of the chosen tensors take their places (`Edits.swap`), are
 trained there, and go when the method is detached.
@@ -137,6 +138,21 @@ class BitFit(FullFineTuning):
 
     def expected_parameters(self, config) -> int:
         return outer_parameters(config)[1] + dimensions(config).layers * block_parameters(config)[1]
+
+
+class EmbeddingTuning(FullFineTuning):
+    """Only the vectors of the tokens are trained; where the head is tied to them, it is too.
+
+    What those add to LoRA who adapt a model to words or a script that it has never seen: LoRA on
+    the blocks cannot change what the model takes a token for. V d numbers.
+    """
+
+    def chosen(self, anatomy: Anatomy) -> list[str]:
+        return [n for n, p in anatomy.model.named_parameters() if p is anatomy.embedding.weight]
+
+    def expected_parameters(self, config) -> int:
+        size = dimensions(config)
+        return size.vocabulary * size.embedding_size
 
 
 def _key(name: str) -> str:
