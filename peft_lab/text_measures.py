@@ -5,7 +5,7 @@ import random
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .rows import Row
 
@@ -77,26 +77,49 @@ def slot_recall(text: str, source: str) -> float:
     return sum(f" {' '.join(words(slot))} " in f" {written} " for slot in slots) / len(slots)
 
 
+def class_priors(train: Iterable[Row]) -> dict[str, float]:
+    """Log-probability of each target, by its share of the training rows."""
+    counts = Counter(row.target for row in train)
+    return {label: math.log(count / counts.total()) for label, count in counts.items()}
+
+
+def bag_of_words(train: Sequence[Row]) -> Callable[[str], dict[str, float]]:
+    """Naive Bayes over the words of the source, with one added to each count.
+
+    Returns:
+        source -> log-probability of each target.
+    """
+    counts: dict[str, Counter] = defaultdict(Counter)
+    for row in train:
+        counts[row.target].update(words(row.source))
+    priors = class_priors(train)
+    vocabulary = len(set().union(*counts.values()))
+
+    def classify(source: str) -> dict[str, float]:
+        scores = {}
+        for label, prior in sorted(priors.items()):
+            total = counts[label].total() + vocabulary
+            seen = (math.log((counts[label][word] + 1) / total) for word in words(source))
+            scores[label] = prior + sum(seen)
+        top = max(scores.values())
+        whole = top + math.log(sum(math.exp(score - top) for score in scores.values()))
+        return {label: score - whole for label, score in scores.items()}
+
+    return classify
+
+
 def majority_baseline(train: Iterable[Row], test: Sequence[Row]) -> float:
     """Accuracy of always guessing the commonest target of the training rows."""
-    guess = Counter(row.target for row in train).most_common(1)[0][0]
+    priors = class_priors(train)
+    guess = max(priors, key=priors.__getitem__)
     return sum(row.target == guess for row in test) / len(test)
 
 
 def bag_of_words_baseline(train: Sequence[Row], test: Sequence[Row]) -> float:
-    """Accuracy of naive Bayes over the words of the source, with one added to each count."""
-    counts: dict[str, Counter] = defaultdict(Counter)
-    for row in train:
-        counts[row.target].update(words(row.source))
-    priors = Counter(row.target for row in train)
-    vocabulary = len(set().union(*counts.values()))
-
-    def score(label: str, source: str) -> float:
-        total = counts[label].total() + vocabulary
-        log_words = sum(math.log((counts[label][word] + 1) / total) for word in words(source))
-        return math.log(priors[label] / len(train)) + log_words
-
-    guesses = [max(sorted(counts), key=lambda label: score(label, row.source)) for row in test]
+    """Accuracy of `bag_of_words`."""
+    classify = bag_of_words(train)
+    found = [classify(row.source) for row in test]
+    guesses = [max(scores, key=scores.__getitem__) for scores in found]
     return sum(g == row.target for g, row in zip(guesses, test, strict=True)) / len(test)
 
 

@@ -43,8 +43,8 @@ def experiments(best=0.01, plan="best", **changes):
 class Fake:
     """In the place of `execute`: losses by formula, and a list of what was asked for."""
 
-    def __init__(self, stop_after=math.inf, facts=None):
-        self.asked, self.stop_after = [], stop_after
+    def __init__(self, stop_after=math.inf, facts=None, more=None):
+        self.asked, self.stop_after, self.more = [], stop_after, more or {}
         self.facts = facts or {"base_fingerprint": "b", "task_sha256": "t"}
 
     def __call__(self, config, items, starts, code):
@@ -56,7 +56,7 @@ class Fake:
         # the test loss prefers another rate: it must not decide
         found = {
             "validation_nats": 4 + distance, "test_nats": 4 - distance + 0.01 * (seed or 0),
-            "seconds": 1.0, "test_items": [1.0],
+            "seconds": 1.0, "test_items": [1.0], **self.more,
         }  # fmt: skip
         if rate in config["method"].get("fails_at", []):
             found = {"error": "FloatingPointError: the loss is nan"}
@@ -251,12 +251,41 @@ def test_a_process_that_dies_is_tried_again_then_recorded(do, monkeypatch, capsy
 
 def test_arms_of_one_experiment_differ():
     for name, table in grid.EXPERIMENTS.items():
-        methods = [json.dumps(arm["method"], sort_keys=True) for arm in table["arms"]]
-        assert len(set(methods)) == len(methods), name
-        assert len({arm["arm"] for arm in table["arms"]}) == len(methods), name
+        arms = [json.dumps([arm["method"], arm.get("settings")]) for arm in table["arms"]]
+        assert len(set(arms)) == len(arms), name
+        assert len({arm["arm"] for arm in table["arms"]}) == len(arms), name
         assert table["seeds"] >= 3
         if name == "summary":  # at least six rates for each method
             assert all(arm["rates"] is None or len(arm["rates"]) >= 6 for arm in table["arms"])
+
+
+def test_settings_of_an_arm_count_more_than_those_of_the_experiment(do):
+    tables = experiments()
+    tables["first"]["settings"] = {"train_rows": 9, "batch_size": 4}
+    two = grid.varied(tables["first"]["arms"][1:], "train_rows", [8, 32])
+    assert [a["tags"] for a in two] == [{"method": "a", "train_rows": n} for n in (8, 32)]
+    tables["first"]["arms"] = two
+    asked = do(tables, ["first"])
+    assert {(c["train_rows"], c["batch_size"]) for c in asked} == {(8, 4), (32, 4)}
+    assert len(asked) == 2 * (6 + 2)
+
+
+def test_a_run_without_a_needed_field_is_made_again_at_the_chosen_rate_only(do):
+    do(experiments(), ["first"])
+    tables = experiments()
+    tables["first"]["needs"] = ["story_nats"]
+    fake = Fake(more={"story_nats": 5.0})
+    asked = do(tables, ["first"], fake)
+    assert pairs(asked) == [(0.01, 0), (0.01, 1), (0.01, 2)]
+    assert [c["method"]["kind"] for c in asked].count("Base") == 1
+    assert not do(tables, ["first"], fake)[len(asked) :]
+
+
+def test_a_needed_field_that_no_run_has_ends_the_sweep(do):
+    tables = experiments()
+    tables["first"]["needs"] = ["beauty"]
+    with pytest.raises(RuntimeError, match="beauty"):
+        do(tables, ["first"])
 
 
 # --- real runs --------------------------------------------------------------------------------

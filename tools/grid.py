@@ -108,6 +108,7 @@ def freed(name: str, place: str, free: list[int]) -> dict:
 # Every method so far, for tasks other than poems. A prefix starts from a text of the task.
 MOOD_TEXT = "How does the one in the story feel? Afraid, angry, happy, proud, sad or surprised?"
 BASE = arm("base", "Base", NO_TRAINING)
+NGRAM = arm("5-gram", "NGram", NO_TRAINING, order=5)  # of the training rows alone
 MAIN = [  # beside the base, the methods that are compared on every base and every task
     arm("full", "FullFineTuning", rates(1e-4)),
     prompt("prompt", PROMPT_RATES, init="vocabulary"),
@@ -120,14 +121,19 @@ def text_prefix(text: str) -> dict:
     return prefix("prefix (text)", rates(1e-3), init="text", text=text)
 
 
-def main_methods(text: str) -> list[dict]:
+def untrained(text: str) -> list[dict]:
+    """What is there without training: the base, the base that is asked for it, counting."""
+    return [BASE, arm("written prompt", "WrittenPrompt", NO_TRAINING, text=text), NGRAM]
+
+
+def main_methods(text: str, *more: dict) -> list[dict]:
     """What every task is tried with: the main methods, and the next best of `poems`."""
-    return [BASE, *MAIN, text_prefix(text), top[1], LORA_ALL]
+    return [*untrained(text), *MAIN[:2], text_prefix(text), LORA_ALL, *more, MAIN[2], top[1]]
 
 
 def every_method(text: str) -> list[dict]:
     return [
-        BASE,
+        *untrained(text),
         *MAIN,
         text_prefix(text),
         *top[:2],
@@ -245,7 +251,11 @@ EXPERIMENTS = {
         "seeds": 5,
         "items": True,
         "settings": {"task": "moods"},
-        "arms": every_method(MOOD_TEXT),
+        "arms": [
+            *every_method(MOOD_TEXT),
+            arm("majority", "Majority", NO_TRAINING),
+            arm("bag of words", "BagOfWords", NO_TRAINING),
+        ],
     },
     "tables": {  # 08: facts into a sentence
         "plan": "best",
@@ -259,14 +269,14 @@ EXPERIMENTS = {
         "seeds": 5,
         "items": True,
         "settings": {"task": "nepali"},
-        "arms": [*main_methods(NEPALI_TEXT), WITH_EMBEDDINGS],
+        "arms": main_methods(NEPALI_TEXT, WITH_EMBEDDINGS),
     },
     "code": {  # 08: another language, in letters that it knows
         "plan": "best",
         "seeds": 5,
         "items": True,
         "settings": {"task": "code"},
-        "arms": [*main_methods(CODE_TEXT), WITH_EMBEDDINGS],
+        "arms": main_methods(CODE_TEXT, WITH_EMBEDDINGS),
     },
     "rows": {  # 08: how many examples are needed (500, all: see `poems`)
         "plan": "best",
@@ -278,6 +288,11 @@ EXPERIMENTS = {
         "plan": "best",
         "seeds": 5,
         "arms": varied([*MAIN, text_prefix(TEXT), LORA_ALL], "steps", [15, 50]),
+    },
+    "sensitivity": {  # 08: how much hangs on the learning rate
+        "plan": "grid",
+        "seeds": 3,
+        "arms": [*MAIN, text_prefix(TEXT), LORA_ALL],
     },
     "nano": {  # 08, 09: poems on the smallest base
         "plan": "best",

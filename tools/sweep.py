@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tools"))
 
+import baselines  # noqa: E402
 import grid  # noqa: E402
 
 from peft_lab.paths import data_dir  # noqa: E402
@@ -89,7 +90,7 @@ def make_method(spec: dict, config: dict, starts: Path):
 
     model, tokenizer, _, _ = materials(config["base"], config["task"])
     options = {k: v for k, v in spec.items() if k not in ("kind", "rate_factors")}
-    if spec["kind"] == "Base":
+    if spec["kind"] in ("Base", *baselines.KINDS):
         return None
     if spec["kind"] == "Compose":
         return peft_lab.Compose(make_method(s, config, starts) for s in spec["members"])
@@ -173,6 +174,7 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
     model, tokenizer, task, _ = materials(config["base"], config["task"])
     method = make_method(config["method"], config, starts)
     rows = drawn_rows(task.train, config)
+    is_baseline = config["method"]["kind"] in baselines.KINDS
     found = {
         "parameters": 0, "kept_parameters": 0, "file_bytes": 0, "memory": None,
         "step_ms": None, "step_ms_p10": None, "curve": [],
@@ -188,8 +190,11 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
             if len(milliseconds) > 1:
                 found["step_ms"] = round(statistics.median(milliseconds), 2)
                 found["step_ms_p10"] = round(statistics.quantiles(milliseconds, n=10)[0], 2)
-        scores = score(model, config["base"], task)
-        if items:
+        if is_baseline:
+            scores = baselines.score(config["method"], model, tokenizer, task)
+        else:
+            scores = score(model, config["base"], task)
+        if items and not is_baseline:
             scores |= of_this_task(model, tokenizer, task)
     if method is not None:
         if config["method"].get("mlp"):
@@ -201,9 +206,8 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
             method.save(folder)
             found["file_bytes"] = sum(file.stat().st_size for file in Path(folder).iterdir())
     found |= {name: value for name, value in scores.items() if items or "item" not in name}
-    if items:
-        if method is None:
-            found["test_item_tokens"] = scored_tokens(task)
+    if items and method is None:
+        found["test_item_tokens"] = baselines.scored_tokens(task.test)
     return found | {"seconds": round(time.perf_counter() - began, 2)}
 
 
@@ -234,10 +238,6 @@ def score(model, base: str, task) -> dict:
         nats = evaluate(model, stories, pad_id=model.config.pad_token_id).nats_per_token
         scores["story_nats"] = round(nats, 6)
     return scores
-
-
-def scored_tokens(task) -> list[int]:
-    return [int((example.labels[1:] >= 0).sum()) for example in task.test]
 
 
 def of_this_task(model, tokenizer, task) -> dict:
@@ -432,6 +432,7 @@ class Job:
     arm: dict
     config: dict
     items: bool
+    needs: tuple[str, ...] = ()
 
 
 class Plan:
@@ -479,7 +480,8 @@ class Plan:
 
     def _stages(self, experiment: str, arm: dict) -> Iterator[list[Job]]:
         """Lists of missing runs: those of one stage must be done before the next can be told."""
-        needs = self.experiments[experiment].get("needs", ())
+        is_baseline = arm["method"]["kind"] in baselines.KINDS  # of which not all is measured
+        needs = () if is_baseline else self.experiments[experiment].get("needs", ())
         if arm["rates"] is grid.NO_TRAINING:
             seeds = self._seeds(experiment) if self._random(arm) else [None]
             yield self._lacking(experiment, arm, [(None, seed) for seed in seeds], needs)
@@ -536,7 +538,7 @@ class Plan:
         return list(range(self.experiments[experiment]["seeds"]))
 
     def _random(self, arm: dict) -> bool:
-        return arm["method"]["kind"] != "Base"
+        return arm["method"]["kind"] not in ("Base", *baselines.KINDS)
 
     def config(self, experiment: str, arm: dict, rate: float | None, seed: int | None) -> dict:
         method = dict(arm["method"])
@@ -557,8 +559,12 @@ class Plan:
         self, experiment: str, arm: dict, pairs: list, needs: Iterable[str] = ()
     ) -> list[Job]:
         items = self.experiments[experiment].get("items", False)
-        jobs = [Job(experiment, arm, self.config(experiment, arm, *pair), items) for pair in pairs]
-        return [j for j in jobs if self.store.get(experiment, j.config, arm, items, needs) is None]
+        configs = [self.config(experiment, arm, *pair) for pair in pairs]
+        return [
+            Job(experiment, arm, config, items, tuple(needs))
+            for config in configs
+            if self.store.get(experiment, config, arm, items, needs) is None
+        ]
 
     def _runs(self, experiment: str, arm: dict, rates: list) -> list[dict]:
         """The finished runs that decide about the rate."""
@@ -676,6 +682,9 @@ class Sweep:
             return failure(job.config, error)
 
     def finish(self, job: Job, record: dict) -> None:
+        lacking = [name for name in job.needs if name not in record and "error" not in record]
+        if lacking:  # it would be made again and again
+            raise RuntimeError(f"{job.experiment} needs {lacking}, which no run of it measures.")
         self.plan.store.add(job.experiment, record, job.arm, job.items)
         self.seconds.append(record.get("seconds", 0.0))
         print(self.line(job, record), flush=True)

@@ -25,6 +25,12 @@ from ..anatomy import Anatomy
 from ..models import mode
 
 _serial = itertools.count(1)
+CACHE_NAMES = ("cache", "past_key_values", "layer_past")  # from transformers 5.24 on; before; NeoX's
+
+
+def cache_name(names) -> str:
+    """What the cache is called among these names of arguments."""
+    return next((name for name in CACHE_NAMES if name in names), CACHE_NAMES[0])
 
 
 class VirtualTokens:
@@ -43,6 +49,7 @@ class VirtualTokens:
         self.prompt_length = self.prefix_length = 0
         self.mark = f"virtual tokens {next(_serial)}"  # tells our caches from others
         self._signature = inspect.signature(anatomy.body.forward)
+        self._cache = cache_name(self._signature.parameters)
 
     @property
     def length(self) -> int:
@@ -67,7 +74,7 @@ class VirtualTokens:
         ids, embeds = call.get("input_ids"), call.get("inputs_embeds")
         tokens = ids if embeds is None else embeds
         rows, T = tokens.shape[:2]
-        cache, positions = call.get("past_key_values"), call.get("position_ids")
+        cache, positions = call.get(self._cache), call.get("position_ids")
         seen = self._check_cache(cache)  # columns in the cache, virtual ones among them
         past = seen - self.length if seen else 0  # real tokens in the cache
         mask = call.get("attention_mask")  # (B, past+T), or None: all are real
@@ -90,7 +97,7 @@ class VirtualTokens:
         self._keep_cache, self._trim = bool(asked or cache is not None), 0
         if not seen:
             if self._keep_cache or self.prefixes:
-                call["past_key_values"] = self._begin(cache, rows)
+                call[self._cache] = self._begin(cache, rows)
             if self.prompts:
                 embeds = self.anatomy.embedding(ids) if embeds is None else embeds  # (B, T, d)
                 prompts = [fn(rows).to(embeds) for fn in self.prompts]
@@ -118,7 +125,7 @@ class VirtualTokens:
                     weights[:, :, self._trim :] for weights in output.attentions
                 )
         if not self._keep_cache:
-            output.past_key_values = None
+            setattr(output, self._cache, None)
         return output
 
     def _named(self, args: tuple, kwargs: dict) -> dict:
@@ -127,6 +134,11 @@ class VirtualTokens:
         for name, parameter in self._signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 call.update(call.pop(name, {}))
+        for name in CACHE_NAMES:  # the old name is still taken where the new one is in force
+            if name != self._cache and call.get(name) is not None:
+                call[self._cache] = call[name]
+            if name != self._cache:
+                call.pop(name, None)
         return call
 
     def _begin(self, cache, rows: int):
@@ -213,7 +225,7 @@ def shut(columns: slice, layer: int):
                 "a prefix in some layers only needs attention masks a layer: load the model with "
                 "attn_implementation='sdpa' or 'eager'."
             )
-        cache = kwargs.get("past_key_values") or kwargs.get("layer_past")
+        cache = kwargs[cache_name(kwargs)]
         seen = cache.get_seq_length(layer) + x.shape[1]
         if mask is None:  # everything may be seen: one new token, no padding
             mask = torch.ones(1, 1, x.shape[1], seen, dtype=torch.bool, device=x.device)
@@ -234,6 +246,7 @@ def spoken(anatomy: Anatomy, vectors: torch.Tensor) -> torch.Tensor:
     cache = DynamicCache()
     inputs = vectors.detach().to(anatomy.embedding.weight)[None]  # (1, n, d)
     with mode(False, anatomy.model), torch.no_grad():
-        anatomy.body(inputs_embeds=inputs, past_key_values=cache, use_cache=True)
+        name = cache_name(inspect.signature(anatomy.body.forward).parameters)
+        anatomy.body(inputs_embeds=inputs, use_cache=True, **{name: cache})
     pairs = [torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers]
     return torch.stack(pairs).permute(3, 0, 1, 2, 4)  # from (L, 2, H_kv, n, head_dim)

@@ -1,0 +1,12 @@
+"""What a forward pass keeps for the backward pass, worked out without running it.
+
+A `Tape` goes through a model operation by operation, as autograd does, but with sizes in the place
+of numbers: it notes which tensors each operation saves. So it needs a config alone, no weights, and
+it holds for 176 billion parameters as for one million. Nothing in it is fitted: `operations` says
+what each operation saves, `families` which operations a model does, `methods` what a method adds.
+"""
+
+from .families import Batch, Trained, keeps
+from .operations import Tape
+
+__all__ = ["Batch", "Tape", "Trained", "keeps"]
