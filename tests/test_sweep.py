@@ -8,9 +8,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+import torch
 import toy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+import baselines  # noqa: E402
 import grid  # noqa: E402
 import sweep  # noqa: E402
 
@@ -461,3 +463,78 @@ def test_the_command_line(data, tmp_path, capsys, monkeypatch):
     assert sweep.main([*arguments, "--check"]) == 0
     assert sweep.main(arguments) == 0
     assert "done: 0 runs made" in capsys.readouterr().out
+
+
+# --- baselines --------------------------------------------------------------------------------
+
+
+def examples_of(rows):
+    from peft_lab.tasks import Row, encode
+
+    return encode([Row(s, t, i) for i, (s, t) in enumerate(rows)], toy.toy_tokenizer())
+
+
+def test_a_request_is_read_and_not_scored():
+    (example,) = examples_of([("", "the cat")])
+    asked = baselines.with_request(example, torch.tensor([5, 6, 7]))
+    assert asked.input_ids.tolist() == [
+        example.input_ids[0].item(), 5, 6, 7, *example.input_ids[1:].tolist()
+    ]  # fmt: skip
+    assert baselines.scored_tokens([asked]) == baselines.scored_tokens([example])
+    assert asked.labels[1:4].tolist() == [-100] * 3
+
+
+def test_a_written_prompt_scores_what_a_forward_pass_by_hand_scores():
+    model, tokenizer = toy.toy_model(), toy.toy_tokenizer()
+    (example,) = examples_of([("", "the cat")])
+    (nats,) = baselines.written_prompt(model, tokenizer, [example], "a dog")
+    ids = tokenizer("a dog\n", add_special_tokens=False)["input_ids"]
+    whole = torch.tensor([[example.input_ids[0].item(), *ids, *example.input_ids[1:].tolist()]])
+    with torch.no_grad():
+        losses = model(whole).logits[0].log_softmax(-1)  # (T, V)
+    own = range(1 + len(ids), whole.shape[1])
+    assert nats == pytest.approx(-sum(losses[i - 1, whole[0, i]].item() for i in own), abs=1e-4)
+
+
+def test_the_ngram_model_reads_the_source_and_scores_the_target_alone():
+    train = examples_of([("the", "cat"), ("the", "cat"), ("a", "dog"), ("a", "dog")])
+    good, bad = examples_of([("the", "cat"), ("the", "dog")])
+    V = len(toy.toy_tokenizer())
+    nats = baselines.ngram(train, [good, bad], 5, V)
+    assert nats[0] < 0.6 * nats[1]  # what stood before decides
+    alone = baselines.ngram(train, [good], 1, V)[0]
+    counts = math.log(sum(len(e.input_ids) for e in train) / 2)
+    assert nats[0] < alone and alone > counts  # the target has two tokens at least
+
+
+def test_counting_words_and_the_commonest_answer():
+    rows = [("happy sun", "glad"), ("sun and fun", "glad"), ("fun", "glad"), ("rain", "sad")]
+    train, (test, other) = examples_of(rows), examples_of([("sun", "glad"), ("rain", "sad")])
+    from peft_lab.text_measures import bag_of_words, class_priors
+
+    nats, right = baselines.by_label(baselines.always(class_priors(train)), [test, other])
+    assert nats == pytest.approx([math.log(4 / 3), math.log(4)]) and right == [1, 0]
+    counted = bag_of_words(train)
+    assert sum(map(math.exp, counted("rain").values())) == pytest.approx(1)
+    assert baselines.by_label(counted, [test, other])[1] == [1, 1]
+
+
+def test_a_baseline_fills_the_fields_of_a_run(data, tmp_path):
+    for spec in ({"kind": "WrittenPrompt", "text": "the"}, {"kind": "NGram", "order": 3}):
+        config = {**grid.SETTINGS, "steps": 0, "learning_rate": None, "seed": None, "method": spec}
+        record = sweep.execute(config, True, tmp_path, sweep.code_state())
+        assert "error" not in record, record
+        tokens, items = record["test_item_tokens"], record["test_items"]
+        mean = sum(n * t for n, t in zip(items, tokens, strict=True)) / sum(tokens)
+        assert mean == pytest.approx(record["test_nats"], abs=1e-3)
+        assert record["parameters"] == 0 and record["validation_nats"] > 0
+
+
+def test_rows_are_drawn_by_the_seed_and_nested():
+    rows = list(range(50))
+    few, more, other = (
+        sweep.drawn_rows(rows, {"seed": seed, "train_rows": count})
+        for seed, count in ((0, 8), (0, 32), (1, 8))
+    )
+    assert few == more[:8] and len(set(more)) == 32 and set(few) != set(other)
+    assert sweep.drawn_rows(rows, {"seed": 0}) == rows

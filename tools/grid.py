@@ -305,7 +305,7 @@ EXPERIMENTS = {
         "plan": "best",
         "seeds": 5,
         "items": True,
-        "needs": ["test_items", "story_nats"],
+        "needs": ["story_nats"],
         "arms": every_method(TEXT),
     },
     "verse": {  # 08: a base that has read verse, to be set beside `small`, which has not

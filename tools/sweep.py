@@ -270,8 +270,11 @@ def written(model, tokenizer, rows: list) -> list[str]:
     batch = tokenizer(prompts, padding=True, add_special_tokens=False, return_tensors="pt")
     with mode(False, model), torch.no_grad():
         out = model.generate(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"],
-            max_new_tokens=WRITTEN_TOKENS, do_sample=False, pad_token_id=tokenizer.pad_token_id,
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            max_new_tokens=WRITTEN_TOKENS,
+            do_sample=False,
+            pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )  # (rows, T + new)
     new = out[:, batch["input_ids"].shape[1] :]
@@ -408,7 +411,6 @@ class Store:
         same = self.current(own) and (own["arm"], own["tags"]) == (arm["arm"], arm["tags"])
         if same and has(own, needs):
             return own
-        needs = {*needs, "test_items"} if items else needs
         for (_, other_key), other in list(self.runs.items()):
             if other_key == key and self.current(other) and has(other, needs):
                 return self.add(experiment, other, arm, items)
@@ -482,6 +484,8 @@ class Plan:
         """Lists of missing runs: those of one stage must be done before the next can be told."""
         is_baseline = arm["method"]["kind"] in baselines.KINDS  # of which not all is measured
         needs = () if is_baseline else self.experiments[experiment].get("needs", ())
+        if self.experiments[experiment].get("items"):  # `trim` keeps them where they are needed
+            needs = (*needs, "test_items")
         if arm["rates"] is grid.NO_TRAINING:
             seeds = self._seeds(experiment) if self._random(arm) else [None]
             yield self._lacking(experiment, arm, [(None, seed) for seed in seeds], needs)

@@ -25,7 +25,8 @@ from ..anatomy import Anatomy
 from ..models import mode
 
 _serial = itertools.count(1)
-CACHE_NAMES = ("cache", "past_key_values", "layer_past")  # from transformers 5.24 on; before; NeoX's
+# From transformers 5.24 on; before; and in the blocks of GPT-NeoX before.
+CACHE_NAMES = ("cache", "past_key_values", "layer_past")
 
 
 def cache_name(names) -> str:
