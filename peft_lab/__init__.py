@@ -14,7 +14,7 @@ _NAMES = {
     "methods": [
         "Method", "FullFineTuning", "LayerFreezing", "BitFit", "EmbeddingTuning", "PromptTuning",
         "PrefixTuning", "PTuning", "Adapter", "IA3", "LoRA", "MAMAdapter", "UniPELT", "Compose",
-        "Adapted",
+        "Switch", "Adapted",
     ],
     "tasks": [
         "Row", "Example", "Task", "IGNORE", "load_task", "known_tasks", "read_rows", "encode",
@@ -33,6 +33,7 @@ _NAMES = {
     ],
     "checks": ["check_close", "check_order", "check_between", "check_equal"],
     "show": ["show_source"],
+    "exchange": ["to_peft", "from_peft"],
     "attention": ["prefix_attention_share"],
     "paths": ["data_dir", "notebooks_dir"],
 }  # fmt: skip

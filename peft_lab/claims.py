@@ -88,6 +88,56 @@ def verdict(found: Interval, smallest: float) -> str:
     return "opposite" if found.high <= -smallest else "not shown"
 
 
+class Comparison(NamedTuple):
+    """How much lower one method's loss is than another's, in nats a token, judged twice."""
+
+    seeds: Interval  # paired by seed: would other runs say the same?
+    texts: Interval  # paired bootstrap over test texts: would other texts?
+
+    @property
+    def mean(self) -> float:
+        return self.seeds.mean
+
+    @property
+    def low(self) -> float:
+        """The nearer end to "no gain"."""
+        return min(self.seeds.low, self.texts.low)
+
+    @property
+    def high(self) -> float:
+        return max(self.seeds.high, self.texts.high)
+
+    def verdict(self, smallest: float = 0.0) -> str:
+        """As `verdict`: a difference is shown only where both intervals lie beyond it."""
+        return verdict(Interval(self.mean, self.low, self.high), smallest)
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
+
+def compare(worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int]) -> Comparison:
+    """How much lower the test loss of `better` is than that of `worse`.
+
+    Args:
+        worse, better: the stored runs of an arm at its best rate (`results.Row.runs`). The base
+            has one run, as nothing in it is random; it is set against each seed.
+        tokens: scored tokens of each test text, "test_item_tokens" of the base's run.
+
+    Raises:
+        ValueError: runs without common seeds, or without the losses of single texts.
+    """
+    worse, better = list(worse), list(better)
+    losses = [{run["seed"]: run["test_nats"] for run in runs} for runs in (worse, better)]
+    for one, other in (losses, losses[::-1]):
+        if list(one) == [None]:
+            one.update(dict.fromkeys(other, one.pop(None)))
+    seeds = sorted(set(losses[0]) & set(losses[1]) - {None})
+    if len(seeds) < 2:
+        raise ValueError(f"runs: {len(seeds)} seeds in common; an interval needs at least 2.")
+    by_seed = interval(losses[0][seed] - losses[1][seed] for seed in seeds)
+    return Comparison(by_seed, item_interval(worse, better, tokens))
+
+
 def card(name: str) -> dict:
     """The card of that id. Raises KeyError, with the ids that there are."""
     rows = json.loads((notebooks_dir() / "claims.json").read_text(encoding="utf-8"))

@@ -181,6 +181,22 @@ def agree(what: str, a: torch.Tensor, b: torch.Tensor) -> None:
     assert (a - b).abs().max() <= CLOSE, f"{what}: {(a - b).abs().max():.1e}"
 
 
+@torch.no_grad()
+def likeliest(theirs, ids: torch.Tensor, mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Greedy text (B, T+count) from peft's forward pass alone, all of it computed anew each time.
+
+    Not from peft's `generate`: with virtual tokens, peft 0.21.2 looks for the cache under its name
+    of before transformers 5.24, does not find it, and sees its prompt only at the first token.
+    """
+    done = torch.zeros(len(ids), 1, dtype=torch.bool)
+    for _ in range(count):
+        new = theirs(ids, attention_mask=mask).logits[:, -1].argmax(-1, keepdim=True)  # (B, 1)
+        new = new.where(~done, 2)  # what comes after the end is padding
+        done |= new == theirs.config.eos_token_id
+        ids, mask = torch.cat([ids, new], 1), torch.cat([mask, torch.ones_like(new)], 1)
+    return ids
+
+
 def climb(rung: str, architecture: str) -> None:
     """One rung: logits, gradients, weights after a step, counts, greedy generation."""
     make, make_config, correspond = RUNGS[rung]
@@ -196,7 +212,7 @@ def climb(rung: str, architecture: str) -> None:
         agree("logits with a mask", model(ids, attention_mask=mask).logits, logits)
         told = {"attention_mask": mask, "do_sample": False, "max_new_tokens": 8, "pad_token_id": 2}
         ours_out = model.generate(ids, **told)
-        assert torch.equal(ours_out, theirs.generate(input_ids=ids, **told)), "generation"
+        assert torch.equal(ours_out, likeliest(theirs, ids, mask, 8)), "generation"
 
         trained = [p for p in theirs.parameters() if p.requires_grad]
         assert method.num_parameters() == sum(p.numel() for p in trained), "count"
@@ -561,7 +577,8 @@ def test_left_padding_changes_nothing_with_ours(architecture):
 
 
 def test_a_prefix_generates_without_cache_with_ours():
-    """generate(use_cache=False) on Llama: peft's finds a cache in the output and crashes on it."""
+    """generate(use_cache=False) on Llama: peft's finds a cache in the output and crashes on it, or
+    (from transformers 5.24 on) writes something else."""
     ids, model = tokens(1, 5), tiny("llama")
     told = {"do_sample": False, "max_new_tokens": 4, "attention_mask": torch.ones_like(ids)}
     with PrefixTuning(N).attach(model) as method:
@@ -569,9 +586,12 @@ def test_a_prefix_generates_without_cache_with_ours():
         theirs = both_sides("prefix", "llama", method)
         with_cache = model.generate(ids, **told)
         assert torch.equal(with_cache, model.generate(ids, use_cache=False, **told))
-        assert torch.equal(with_cache, theirs.generate(input_ids=ids, **told))
-        with pytest.raises((RuntimeError, ValueError, IndexError)):
-            theirs.generate(input_ids=ids, use_cache=False, **told)
+        assert torch.equal(with_cache, likeliest(theirs, ids, told["attention_mask"], 4))
+        try:
+            others = theirs.generate(input_ids=ids, use_cache=False, **told)
+        except (RuntimeError, ValueError, IndexError):
+            return
+        assert not torch.equal(with_cache, others)
 
 
 def test_the_layout_is_that_of_peft():

@@ -81,6 +81,12 @@ HELD_OUT = {
     ],
 }
 
+# Beside those in square brackets: a sentence with two is not asked who is in it.
+ALSO_ALIVE = """
+butterflies class crowd everyone fish flies foal friend hawk master mate neighbour rats sick snake
+tiger toys wife wolves worms
+""".strip()
+
 FEELINGS = {
     "happy": """
 The [lamb] {is} skipping (across the meadow) and singing a song.
@@ -110,7 +116,7 @@ The [tailor] {cannot|could not} stop smiling (in his <new|old> shop).
 The [penguins] {are} sliding down and cheering (on the ice).
 The [princess] {is} spinning round and round in her yellow dress.
 (By the fire) the [farmer] {claps|clapped} his hands and {starts|started} to sing.
-The <quiet|loud> [mouse] {is} smiling (in her hole), for the cheese {is} good.
+The <quiet|loud> [mouse] {is} smiling (in her hole), for the cheese {is} hers.
 The [clown] {is} chuckling over a letter (in his tent).
 A [duck] {is} dancing in the rain with a merry quack.
 The [hare] {has|had} won the race and {is} leaping (over the grass).
@@ -139,7 +145,7 @@ The [shepherd] {is} mourning his lost lamb (on the hill).
 (Under the tree) a [bird] {lies|lay} still with a broken wing and {peeps|peeped} softly.
 The [king] {is} weeping (on his throne), for the queen {is} gone.
 The <tame|wild> [pony] {is} alone (in the field) and {misses|missed} her foal.
-A <strong|weak> [lion] {is} weeping big tears (in his cage).
+A <strong|weak> [lion] {is} weeping salt tears (in his cage).
 The [baker] {is} staring at his burnt loaves (in the bakery) with tears in his eyes.
 The [mouse] {is} crying into her red scarf (in the cellar).
 The [fisherman] {has|had} lost his boat, and {weeps|wept} (on the beach).
@@ -168,7 +174,7 @@ A <young|old> [sailor] {is} crying for help in the storm.
 The [girl] {is} backing away from the snake (on the path).
 Our [dog] {is} whimpering (under the table) at each crack of thunder.
 The [prince] {is} pale, and his hand {shakes|shook} (at the door of the cave).
-The [squirrel] {is} too frightened to come down (in the oak).
+The [squirrel] {is} sitting (in the oak), too frightened to move.
 The [duck] {dives|dived} with a shriek into the reeds, for a gun {is} loud.
 The <brave|cowardly> [knight] {can} hear a roar, and his teeth {chatter|chattered} (in the wood).
 (In the attic) the [maid] {sees|saw} a white shape and {screams|screamed}.
@@ -193,7 +199,7 @@ The [chick] {is} hiding (under the hen), for a hawk {is} in the sky.
     "angry": """
 The [bear] {is} stamping and growling (in front of his empty hive).
 (In the kitchen) the [cook] {bangs|banged} the pots and {shouts|shouted}.
-A <big|small> [goose] {is} hissing at the postman (at the gate).
+A <big|small> [goose] {is} hissing at the postman (by the gate).
 The [king] {is} roaring (in the hall), and his face {is} red.
 The [cat] {is} spitting and scratching (on the stairs), for her tail {is} hurt.
 My [brother] {is} slamming the door of his room and kicking the wall.
@@ -246,11 +252,11 @@ The <old|young> [dog] {is} panting in the heat (on the doorstep).
 A [rooster] {is} crowing at the sunrise (on the fence).
 The [painter] {is} painting the yellow fields (on the hill).
 The [shepherd] {is} wearing a hat against the sun (in the meadow).
-The [sailors] {can} see the far island in the sunshine from the ship.
+The [sailors] {are} mending a sail in the sunshine (on the deck).
 (At the beach) the [girl] {builds|built} a castle of <wet|dry> sand in the sun.
 Our [grandmother] {is} drinking her coffee after breakfast (on the porch).
 The [ducks] {are} swimming (on the lake), and the sun {is} bright.
-The <new|old> shop {is} open, and a [lady] {is} buying ribbons in it.
+The new shop {is} open, and a [lady] {is} buying ribbons in it.
 A [snail] {is} hiding from the sun (under a leaf).
 The [swallows] {are} chasing flies (over the sunny pond).
 The [boy] {is} flying a red kite (on the windy hill).
@@ -258,10 +264,10 @@ The [miller] {is} squinting in the sun (at the door of his mill).
 (In the park) the [nurse] {puts|put} up a pink sunshade.
 The [bees] {are} busy (in the clover), and the dew {is} gone.
 The [carpenter] {is} sawing a <long|short> board (in his sunny yard).
-A [rainbow] {is} shining (over the village), and the sun {is} out.
+A rainbow {is} shining (over the village), and the sun {is} out.
 The [squirrel] {is} gathering nuts in the golden sunlight.
-The [king] {is} riding out after breakfast (through the gate).
-The sun {is} melting the ice cream of the [girl] (on the bench).
+The [king] {is} eating a late breakfast in the sun (on his balcony).
+The ice cream of the [girl] {is} melting in the sun (on the bench).
 The [bus driver] {is} taking the class to the zoo.
 The [hens] {are} scratching for worms in the warm sunshine.
 The [gardener] {is} watering the <dry|wet> beans in the heat (behind the house).
@@ -272,7 +278,7 @@ My [cousin] {can} see far over the land from the tower, for the air {is} bright.
 The [cow] {is} grazing (in the meadow) with butterflies round her head.
 The [washerwoman] {is} spreading blue shirts in the sun (by the brook).
 A [bird] {is} drinking (at the fountain), and the stones {are} hot.
-The [mayor] {is} opening the <new|old> school in the bright sun.
+The [mayor] {is} opening the <new|old> school in the sunshine.
 The [puppy] {is} chasing its shadow (across the lawn).
 (In the classroom) the [children] {read|read} and {write|wrote}, and sunlight {falls|fell} in.
 The [fisherman] {is} drying his nets in the sun (on the beach).
@@ -313,10 +319,10 @@ The [girl] {can} count the stars from her window.
 (In the dark kitchen) a [mouse] {nibbles|nibbled}, and everyone {is} asleep.
 The [baker] {is} snoring (in his bed), and the fire {is} out.
 A [moth] {is} dancing (round the candle).
-The [sailor] {is} steering by the stars (on the <quiet|loud> sea).
+The [sailor] {is} steering by the stars (on the <deep|shallow> sea).
 The moon {is} shining (on the white snow).
 The [cat] {can} see in the dark, and {hunts|hunted} (in the barn).
-(By candlelight) the [tailor] {yawns|yawned} (in his shop) and {sews|sewed}.
+By candlelight the [tailor] {yawns|yawned} (in his shop) and {sews|sewed}.
 The [baby] {is} awake in the dark, and its mother {lights|lit} a candle.
 The [fireflies] {are} glowing (over the dark pond).
 The [thief] {is} tiptoeing by moonlight (across the roof).
@@ -353,7 +359,7 @@ The street lamps {are} lit, and a [boy] {is} going home to bed (across the squar
 (In the dark attic) the toys {wake|woke} up, and the children {sleep|slept}.
 The [goblin] {is} digging for gold by moonlight (under the oak).
 The [twins] {are} whispering under the blanket with a torch (in the tent).
-A <bright|dull> star {is} over the stable, and a [donkey] {is} watching it (in the straw).
+A <bright|dull> star {is} shining, and a [donkey] {is} watching it (in the field).
 The [hunter] {is} sleeping beside his camp fire (in the snow), and wolves {howl|howled}.
 The [witch] {is} flying past the moon (over the town).
 The [mother] {is} singing her baby to sleep by candlelight (in the cottage).
@@ -407,7 +413,7 @@ The blue gate of the farm {is} always <shut|open>.
 (On the shelf) {is} a <small|big> blue teapot.
 The [clown] {has|had} a <tall|short> blue hat.
 A <young|old> [whale] {is} swimming (in the blue sea).
-The [princess] {is} looking for the <lost|found> blue ring (in the grass).
+The [princess] {is} looking for her <new|old> blue ring (in the grass).
 The [bear] {is} washing his <dirty|clean> blue socks (in the brook).
 Two blue cups {are} (on the <low|high> table).
 The <quick|slow> blue train {is} waiting (at the station).
@@ -443,7 +449,7 @@ The [prince] {is} lying (on a <hard|soft> green bed).
 The [turtle] {has|had} a <smooth|rough> green shell.
 The green shutters of the inn {are} <clean|dirty>.
 A <wild|tame> [parrot] with green feathers {is} talking (in the jungle).
-The [dwarf] {is} hiding a <good|bad> green stone (under a root).
+The [dwarf] {is} hiding a <smooth|rough> green stone (under a root).
 The <last|first> green pear {is} hanging (on the tree).
 The [lizard] {is} <asleep|awake> (on a green cactus).
 The <kind|unkind> [miller] {is} giving away his green coat (at the gate).
@@ -488,13 +494,13 @@ A <wild|tame> [pony] with a brown mane {is} running (over the hills).
 The [hare] {is} <awake|asleep> (in the brown grass).
 The <dirty|clean> brown bowl {is} (beside the sink).
 The [owl] {keeps|kept} her brown feathers <dry|wet> (in the hollow tree).
-A <crooked|straight> brown fence {is} (round the farm).
+A <crooked|straight> brown fence {is} standing (round the farm).
 The [cobbler] {is} mending <old|new> brown shoes (in the cellar).
 (At the inn) the [guest] {eats|ate} a <good|bad> brown sausage.
 The <full|empty> brown sack {is} leaning against the wall.
 The [mole] {is} digging a <deep|shallow> brown hole (in the lawn).
-The [hedgehog] {is} rolling in <soft|hard> brown leaves (by the path).
-A <slow|fast> [snail] with a brown shell {is} crossing (the road).
+The [hedgehog] {is} rolling in <dry|wet> brown leaves (by the path).
+A <slow|fast> [snail] with a brown shell {is} crawling (along the road).
 The <poor|rich> [shepherd] {is} wearing a brown cloak (on the mountain).
 The brown lid of the box {is} <shut|open>.
 """,
@@ -532,7 +538,7 @@ The [witch] {has|had} a black hat and a broom.
 My [father] {is} polishing his black boots (on the step).
 The [ants] {are} building a black hill (under the fir tree).
 The [sheep] with the black face {is} eating clover (in the field).
-A black cloud {is} standing (over the hill).
+A black cloud {is} hanging (over the hill).
 The [spider] {is} spinning (on the black gate).
 The [chimney sweep] {can} climb up the black chimney.
 The black key {is} (in the lock).

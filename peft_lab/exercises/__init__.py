@@ -13,6 +13,7 @@ from .nb04 import check_04a, check_04b, check_04c
 from .nb05 import check_05a, check_05b, check_05c
 from .nb06 import check_06a, check_06b, check_06c
 from .nb07 import check_07a, check_07b, check_07c
+from .nb08 import check_08a, check_08b, check_08c
 
 CHECKS = {
     check.number: check
@@ -22,6 +23,7 @@ CHECKS = {
         check_05a, check_05b, check_05c,
         check_06a, check_06b, check_06c,
         check_07a, check_07b, check_07c,
+        check_08a, check_08b, check_08c,
     )
 }  # fmt: skip
 

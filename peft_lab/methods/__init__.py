@@ -10,6 +10,7 @@ from .lora import LoRA
 from .p_tuning import PTuning
 from .prefix_tuning import PrefixTuning
 from .prompt_tuning import PromptTuning
+from .switch import Switch
 
 __all__ = [
     "IA3",
@@ -27,5 +28,6 @@ __all__ = [
     "PTuning",
     "PrefixTuning",
     "PromptTuning",
+    "Switch",
     "UniPELT",
 ]

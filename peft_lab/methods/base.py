@@ -95,7 +95,7 @@ class Method(nn.Module):
         if root is not None and root.attached and root._edits.anatomy.body is anatomy.body:
             raise RuntimeError(
                 f"model carries {type(root).__name__} already: detach() that first, or unite both "
-                "in Compose([...])."
+                "in Compose([...]) or, one a row, in Switch({...})."
             )
         for part in parts if any_base else ():
             part._unbuild()

@@ -8,7 +8,71 @@ from ..anatomy import Anatomy
 from .base import Edits, Method
 
 
-class Compose(Method):
+class Members(Method):
+    """A method made of others: what "and" (`Compose`) and "or" (`Switch`) share."""
+
+    members: nn.ModuleList | nn.ModuleDict
+
+    def _parts(self) -> list[tuple[str, Method]]:
+        """The members and their names, which for a list are their numbers."""
+        return list(self.members.named_children())
+
+    def _prepare(self, anatomy: Anatomy) -> None:
+        for _, member in self._parts():
+            member._prepare(anatomy)
+        super()._prepare(anatomy)
+
+    def build(self, anatomy: Anatomy) -> None:
+        """Nothing beyond the members, which are built already."""
+
+    def num_parameters(self) -> int:
+        return sum(member.num_parameters() for _, member in self._parts())
+
+    def expected_parameters(self, config) -> int:
+        return sum(member.expected_parameters(config) for _, member in self._parts())
+
+    def _unbuild(self) -> None:
+        """Nothing of its own: the members do."""
+
+    def _tensors(self) -> dict:
+        return {
+            f"members.{name}.{key}": tensor
+            for name, member in self._parts()
+            for key, tensor in member._tensors().items()
+        }
+
+    def _take(self, record: dict, tensors: dict) -> None:
+        """Each member takes what is its own, so that it can be attached alone too."""
+        self._base, told = record["base"], record["members"]
+        told = told if isinstance(told, dict) else {str(i): one for i, one in enumerate(told)}
+        if told.keys() != dict(self._parts()).keys():
+            raise ValueError("its members are not those that its settings tell")
+        for name, member in self._parts():
+            start = f"members.{name}."
+            own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+            member._take(told[name], own)
+
+
+def check_members(members: list) -> None:
+    """Raise a TypeError or ValueError if these cannot be members together."""
+    for member in members:
+        if not isinstance(member, Method):
+            raise TypeError(f"members must be methods, not {type(member).__name__}.")
+    if len({id(member) for member in members}) < len(members):
+        raise ValueError("members: one and the same method is given twice; make two of them.")
+
+
+def described(method: Method) -> dict:
+    """What it takes to make another like it."""
+    return {"method": type(method).__name__, "settings": method.settings()}
+
+
+def made(told: dict) -> Method:
+    """An empty method of the shape that `described` told."""
+    return Method._kinds[told["method"]].from_settings(told["settings"])
+
+
+class Compose(Members):
     """All members act together, on one model, through one pair of hooks.
 
     Virtual tokens stand in the order of the members, all prefixes before all prompts: attention
@@ -21,8 +85,8 @@ class Compose(Method):
 
     Raises:
         TypeError: a member is no method.
-        ValueError: no members; one given twice; a Compose among them; two members that train the
-            same tensor of the base (on attach).
+        ValueError: no members; one given twice; a Compose or Switch among them; two members that
+            train the same tensor of the base (on attach).
         RuntimeError: a member is attached by itself.
     """
 
@@ -31,25 +95,19 @@ class Compose(Method):
         members = list(members)
         if not members:
             raise ValueError("members is empty: give at least one method.")
+        check_members(members)
         for member in members:
-            if not isinstance(member, Method):
-                raise TypeError(f"members must be methods, not {type(member).__name__}.")
             if isinstance(member, Compose):
                 raise ValueError(
                     f"members: {type(member).__name__} is a composition itself; give its parts "
                     "instead, *it.members."
                 )
-        if len({id(member) for member in members}) < len(members):
-            raise ValueError("members: one and the same method is given twice; make two of them.")
+            if isinstance(member, Members):
+                raise ValueError(
+                    f"members: a {type(member).__name__} stands for rows that use this or that; "
+                    "compose within it instead, Switch({name: Compose([...])})."
+                )
         self.members = nn.ModuleList(members)
-
-    def _prepare(self, anatomy: Anatomy) -> None:
-        for member in self.members:
-            member._prepare(anatomy)
-        super()._prepare(anatomy)
-
-    def build(self, anatomy: Anatomy) -> None:
-        """Nothing beyond the members, which are built already."""
 
     def edit(self, anatomy: Anatomy, edits: Edits) -> None:
         for member in self.members:
@@ -62,43 +120,15 @@ class Compose(Method):
         for member in self.members:  # scaled inputs last: they act on all that was added
             member._merge_inputs(anatomy, edits)
 
-    def num_parameters(self) -> int:
-        return sum(member.num_parameters() for member in self.members)
-
-    def expected_parameters(self, config) -> int:
-        return sum(member.expected_parameters(config) for member in self.members)
-
     def settings(self) -> dict:
-        told = [{"method": type(m).__name__, "settings": m.settings()} for m in self.members]
-        return {"members": told}
+        return {"members": [described(member) for member in self.members]}
 
     def _record(self) -> dict:
         return {**super()._record(), "members": [member._record() for member in self.members]}
 
-    def _unbuild(self) -> None:
-        """Nothing of its own: the members do."""
-
-    def _tensors(self) -> dict:
-        return {
-            f"members.{i}.{name}": tensor
-            for i, member in enumerate(self.members)
-            for name, tensor in member._tensors().items()
-        }
-
-    def _take(self, record: dict, tensors: dict) -> None:
-        """Each member takes what is its own, so that it can be attached alone too."""
-        self._base = record["base"]
-        for i, (member, told) in enumerate(zip(self.members, record["members"], strict=True)):
-            start = f"members.{i}."
-            own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-            member._take(told, own)
-
     @classmethod
     def from_settings(cls, settings: dict) -> "Compose":
-        return cls(
-            Method._kinds[member["method"]].from_settings(member["settings"])
-            for member in settings["members"]
-        )
+        return cls(made(told) for told in settings["members"])
 
     def __repr__(self) -> str:
         inside = "".join(f"\n  {member!r}" for member in self.members)

@@ -14,6 +14,8 @@ from .virtual import VirtualTokens, shut
 class Edits(ExitStack):
     """Changes to one model. Each is made together with its undo; closing the stack undoes all."""
 
+    place = None  # where the rows stand that these changes are for (`Switch`); None: all rows
+
     def __init__(self, anatomy: Anatomy):
         super().__init__()
         self.anatomy = anatomy
@@ -64,7 +66,7 @@ class Edits(ExitStack):
         self.virtual.prefixes.append(fn)
         self.virtual.prefix_length += length
         for layer in set(range(self.anatomy.layers)) - layers:
-            hook = shut(slice(start, start + length), layer)
+            hook = shut(slice(start, start + length), layer, self.place)
             attention = self.anatomy.attention(layer)
             self.callback(attention.register_forward_pre_hook(hook, with_kwargs=True).remove)
 

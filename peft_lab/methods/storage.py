@@ -9,17 +9,22 @@ FORMAT = "peft_lab 1"
 
 
 def write(folder: str | os.PathLike, record: dict, tensors: dict) -> None:
-    """Write both files aside, then rename them, so that no half-written file bears the name."""
+    """Write method.safetensors and method.json."""
     from safetensors.torch import save
 
     content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     record = {"format": FORMAT, **record, "sha256": hashlib.sha256(content).hexdigest()}
+    put(
+        folder,
+        {"method.safetensors": content, "method.json": json.dumps(record, indent=2).encode()},
+    )
+
+
+def put(folder: str | os.PathLike, files: dict[str, bytes]) -> None:
+    """Write files aside, then rename them, so that no half-written file bears the name."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in (
-        ("method.safetensors", content),
-        ("method.json", json.dumps(record, indent=2).encode()),
-    ):
+    for name, data in files.items():
         aside = folder / f"{name}.part"
         aside.write_bytes(data)
         os.replace(aside, folder / name)

@@ -12,11 +12,13 @@ Layout of the columns that attention sees, and positions, for n virtual tokens:
 Positions are counted from the mask, so padding takes none, and a padded row equals the row
 alone. In a layer without prefix the columns are there too (transformers builds one mask for all
 layers), but a hook on its attention shuts them: weight exactly 0. Columns that no layer sees,
-`layers=()`, do not exist: nothing is inserted and no position is taken.
+`layers=()`, do not exist: nothing is inserted and no position is taken. Where rows have different
+numbers of virtual tokens (`Switch`), those that a row lacks are padding too.
 """
 
 import inspect
 import itertools
+import threading
 
 import torch
 from torch import nn
@@ -41,7 +43,8 @@ class VirtualTokens:
         anatomy: the model's `Anatomy`.
 
     Prompts and prefixes are added by `Edits.prepend` and `Edits.prefix`; `install` returns the
-    handles of the hooks. Nothing is remembered from one forward pass to the next.
+    handles of the hooks. Nothing is remembered from one forward pass to the next, and threads may
+    run the model side by side.
     """
 
     def __init__(self, anatomy: Anatomy):
@@ -51,11 +54,21 @@ class VirtualTokens:
         self.mark = f"virtual tokens {next(_serial)}"  # tells our caches from others
         self._signature = inspect.signature(anatomy.body.forward)
         self._cache = cache_name(self._signature.parameters)
+        self._calls: dict[int, tuple[bool, int]] = {}  # thread -> what `_after` is to do
 
     @property
     def length(self) -> int:
-        """n, virtual tokens of both kinds."""
+        """n, columns of virtual tokens of both kinds."""
         return self.prefix_length + self.prompt_length
+
+    @property
+    def most(self) -> int:
+        """Virtual tokens of the row that has most."""
+        return self.length
+
+    def valid(self, rows: int) -> torch.Tensor | None:
+        """Which of the n columns each row really has, (B, n); None: all. A `Switch` tells."""
+        return None
 
     def __deepcopy__(self, memo):
         raise RuntimeError(
@@ -75,6 +88,7 @@ class VirtualTokens:
         ids, embeds = call.get("input_ids"), call.get("inputs_embeds")
         tokens = ids if embeds is None else embeds
         rows, T = tokens.shape[:2]
+        valid = self.valid(rows)  # (B, n), or None: all
         cache, positions = call.get(self._cache), call.get("position_ids")
         seen = self._check_cache(cache)  # columns in the cache, virtual ones among them
         past = seen - self.length if seen else 0  # real tokens in the cache
@@ -89,23 +103,31 @@ class VirtualTokens:
                 # padding on the right needs none of its own: one row of positions serves all
                 if ((counted != positions) & mask[:, -T:].bool()).any():
                     positions = counted
-        positions = positions + self.length  # (B or 1, T)
+        if valid is None:
+            own = torch.arange(self.length, device=tokens.device)[None]  # (1, n)
+            positions = positions + self.length  # (B or 1, T)
+        else:
+            own = (valid.cumsum(1) - 1).clamp_min(0)  # (B, n)
+            positions = (positions + valid.sum(1, keepdim=True)).clamp_min(0)  # (B, T)
+            mask = valid.long().new_ones(rows, past + T) if mask is None else mask
         if mask is not None:
-            mask = torch.cat([mask.new_ones(rows, self.length), mask], 1)  # (B, n+past+T)
+            virtual = mask.new_ones(rows, self.length) if valid is None else valid.to(mask)
+            mask = torch.cat([virtual, mask], 1)  # (B, n+past+T)
         # generate() adopts any cache that it finds in an output: return none that nobody asked for
         asked = call.get("use_cache")
         asked = getattr(body.config, "use_cache", True) if asked is None else asked
-        self._keep_cache, self._trim = bool(asked or cache is not None), 0
+        keep_cache, trim = bool(asked or cache is not None), 0
         if not seen:
-            if self._keep_cache or self.prefixes:
+            if keep_cache or self.prefixes:
                 call[self._cache] = self._begin(cache, rows)
             if self.prompts:
                 embeds = self.anatomy.embedding(ids) if embeds is None else embeds  # (B, T, d)
                 prompts = [fn(rows).to(embeds) for fn in self.prompts]
                 call["input_ids"], call["inputs_embeds"] = None, torch.cat([*prompts, embeds], 1)
-                own = torch.arange(self.prefix_length, self.length, device=positions.device)
-                positions = torch.cat([own.expand(len(positions), -1), positions], 1)
-                self._trim = self.prompt_length
+                own = own[:, self.prefix_length :].expand(len(positions), -1)
+                positions = torch.cat([own, positions], 1)  # (B or 1, n+T)
+                trim = self.prompt_length
+        self._calls[threading.get_ident()] = keep_cache, trim
         call["attention_mask"] = mask
         call.pop("cache_position", None)  # of early transformers 5: the body counts them itself
         call["return_dict"] = True  # `_after` needs names; the head makes its tuple from them
@@ -114,18 +136,16 @@ class VirtualTokens:
         return (), call
 
     def _after(self, body: nn.Module, args: tuple, output):
-        if self._trim:
-            output.last_hidden_state = output.last_hidden_state[:, self._trim :]  # (B, T, d)
+        keep_cache, trim = self._calls.pop(threading.get_ident())
+        if trim:
+            output.last_hidden_state = output.last_hidden_state[:, trim:]  # (B, T, d)
             if output.get("hidden_states") is not None:
                 output.hidden_states = tuple(
-                    state if state is None else state[:, self._trim :]
-                    for state in output.hidden_states
+                    state if state is None else state[:, trim:] for state in output.hidden_states
                 )
             if output.get("attentions") is not None:  # rows of the T tokens, over all n+T columns
-                output.attentions = tuple(
-                    weights[:, :, self._trim :] for weights in output.attentions
-                )
-        if not self._keep_cache:
+                output.attentions = tuple(weights[:, :, trim:] for weights in output.attentions)
+        if not keep_cache:
             setattr(output, self._cache, None)
         return output
 
@@ -177,8 +197,9 @@ class VirtualTokens:
         seen = cache.get_seq_length()
         if seen and getattr(cache, "virtual_tokens", None) != self.mark:
             raise ValueError(
-                f"past_key_values holds {seen} tokens seen without this method, so its "
-                f"{self.length} virtual tokens are not among them: begin with an empty cache."
+                f"past_key_values holds {seen} tokens seen without this method (or, in a Switch, "
+                f"with other rows chosen), so its {self.length} virtual tokens are not among them: "
+                "begin with an empty cache."
             )
         return seen
 
@@ -203,19 +224,21 @@ class VirtualTokens:
 
     def _check_room(self, tokens: int) -> None:
         context = self.anatomy.context
-        if context is not None and self.length + tokens > context:
+        if context is not None and self.most + tokens > context:
             raise ValueError(
-                f"{self.length} virtual and {tokens} real tokens make {self.length + tokens}, but "
+                f"{self.most} virtual and {tokens} real tokens make {self.most + tokens}, but "
                 f"the model's context is {context}: shorten the input or the method's length."
             )
 
 
-def shut(columns: slice, layer: int):
+def shut(columns: slice, layer: int, place=None):
     """A pre-hook for the attention of a layer without this prefix: it must not look there.
 
     Args:
         columns: of the virtual tokens that the layer must not see.
         layer: its index, to ask the cache how many columns there are.
+        place: number of rows B -> (indices of the rows that this concerns, how much further right
+            their columns stand); None: all rows, and where `columns` says.
     """
 
     def hook(attention: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
@@ -230,10 +253,16 @@ def shut(columns: slice, layer: int):
         seen = cache.get_seq_length(layer) + x.shape[1]
         if mask is None:  # everything may be seen: one new token, no padding
             mask = torch.ones(1, 1, x.shape[1], seen, dtype=torch.bool, device=x.device)
+        rows, shift = slice(None), 0
+        if place is not None:
+            rows, shift = place(len(x))
+            mask = mask.expand(len(x), -1, -1, -1)
         mask = mask.clone()  # (B, 1, T, n+T), shared by all layers
         gone = max(0, seen - mask.shape[-1])  # columns that a sliding window has left behind
-        left = slice(max(0, columns.start - gone), max(0, columns.stop - gone))
-        mask[..., left] = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        start, stop = (max(0, end + shift - gone) for end in (columns.start, columns.stop))
+        mask[rows, ..., start:stop] = (
+            False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        )
         return args, {**kwargs, "attention_mask": mask}
 
     return hook

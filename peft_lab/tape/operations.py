@@ -75,6 +75,10 @@ class Tape:
         """Save a tensor that nothing else uses: indices, masks, statistics."""
         self.save(self.new(numbers, False, size))
 
+    def copy(self, x: Tensor) -> Tensor:
+        """Its numbers laid out anew."""
+        return self.new(x.numbers, x.live, x.size)
+
     def cast(self, x: Tensor, size: int) -> Tensor:
         """x itself if it has that precision, or else a copy."""
         return x if x.size == size else self.new(x.numbers, x.live, size)
@@ -93,9 +97,7 @@ class Tape:
         return self.add(x, y)
 
     def scale(self, x: Tensor) -> Tensor:
-        """Times a number that is no tensor, which PyTorch keeps as one of 8 bytes."""
-        if x.live:
-            self.keep(1, 8)
+        """Times a number that is no tensor: nothing is saved."""
         return self.new(x.numbers, x.live, x.size)
 
     def linear(self, x: Tensor, inputs: int, outputs: int, weight: bool, bias: bool) -> Tensor:
@@ -109,7 +111,7 @@ class Tape:
         live = x.live or trained
         if live:
             self.save(x)
-            self.keep(2 * (x.numbers // d), FLOAT)
+            self.keep(2 * (x.numbers // d), x.size)
         return self.new(x.numbers, live, x.size)
 
     def rms_norm(self, x: Tensor, d: int, trained: bool) -> Tensor:
@@ -134,10 +136,9 @@ class Tape:
         if name == "relu":
             self.save(y)
         elif name == "gelu_new":  # (0.5 x) (1 + tanh(c (x + 0.044715 x^3))), step by step
-            self.save(x, self.new(x.numbers, True, x.size))  # of the power; tanh's result
-            for _ in range(3):
-                self.scale(x)  # 0.5, 0.044715, c
-            self.save(*(self.new(x.numbers, True, x.size) for _ in range(2)))  # both factors
+            self.save(x)  # for the power
+            for _ in range(3):  # tanh's result and both factors
+                self.keep(x.numbers, x.size)
         else:  # gelu, silu: one operation
             self.save(x)
         return y
@@ -148,17 +149,44 @@ class Tape:
             self.save(y)
         return y
 
-    def attention(self, q: Tensor, k: Tensor, v: Tensor, heads: int, head: int, mask: int) -> Tensor:
-        """The fused kernel: it saves what goes in and comes out, and for each query and head the
-        logarithm of the softmax's sum, but not the T x T weights.
+    def fused_attention(
+        self, q: Tensor, k: Tensor, v: Tensor, queries: int, mask: int
+    ) -> Tensor:
+        """The fused kernel: it saves what goes in and comes out, and for each query of each head
+        the logarithm of the softmax's sum, but none of the weights.
 
         Args:
-            mask: numbers in the mask, 0 if it is causal and nothing else.
+            queries: rows x heads x T.
+            mask: numbers in the mask; 0 if it is causal and nothing else.
         """
         out = self.new(q.numbers, q.live or k.live or v.live, q.size)
         if out.live:
             self.save(q, k, v, out)
-            self.keep(q.numbers // head, FLOAT)
-            if mask:
-                self.keep(mask, q.size)
+            self.keep(queries, FLOAT)
+            self.keep(mask, q.size)
         return out
+
+    def plain_attention(
+        self, q: Tensor, k: Tensor, v: Tensor, queries: int, columns: int, p: float
+    ) -> Tensor:
+        """softmax(q k') v as products: each query's weight for each column is saved.
+
+        Args:
+            queries, columns: rows x heads x T, and how many columns each of them sees.
+            p: of dropout on the weights.
+        """
+        scores = self.new(queries * columns, q.live or k.live, q.size)
+        if q.live:
+            self.save(k)
+        if k.live:
+            self.save(q)
+        if scores.live:
+            wide = self.new(scores.numbers, True, FLOAT)  # the softmax is taken in float32
+            self.save(wide)
+            scores = self.cast(wide, q.size)
+        weights = self.dropout(scores, p)
+        if v.live:
+            self.save(weights)
+        if weights.live:
+            self.save(v)
+        return self.new(q.numbers, weights.live or v.live, q.size)

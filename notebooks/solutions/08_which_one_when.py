@@ -1,0 +1,276 @@
+"""Solutions of notebook 08.
+
+Also other right ways, and the usual wrong answers, each beside the
+diagnosis that its checker gives.
+"""
+
+import math
+from statistics import fmean
+
+from peft_lab.claims import interval
+
+# ---- 08a: choose_rates -----------------------------------------------
+
+
+def solution_08a(runs):
+    tried = {}
+    for run in runs:
+        loss = run["validation_nats"]
+        rates = tried.setdefault(run["arm"], {})
+        rates[run["learning_rate"]] = math.inf if loss != loss else loss
+    chosen = {}
+    for arm, losses in tried.items():
+        best = min(losses, key=losses.get)
+        at_edge = best in (min(losses), max(losses))
+        chosen[arm] = None if at_edge else best
+    return chosen
+
+
+def variant_08a(runs):
+    good = [r for r in runs if not math.isnan(r["validation_nats"])]
+    good.sort(key=lambda r: r["validation_nats"])
+    chosen = {}
+    for arm in {r["arm"] for r in runs}:
+        rates = sorted(
+            r["learning_rate"] for r in runs if r["arm"] == arm
+        )
+        best = next(r for r in good if r["arm"] == arm)["learning_rate"]
+        chosen[arm] = best if best in rates[1:-1] else None
+    return chosen
+
+
+def _choose(runs, value, edge):
+    chosen = {}
+    for arm in {r["arm"] for r in runs}:
+        own = [r for r in runs if r["arm"] == arm]
+        finite = [r for r in own if not math.isnan(r[value])]
+        best = min(finite, key=lambda r: r[value])["learning_rate"]
+        rates = [r["learning_rate"] for r in own]
+        at_edge = best in (min(rates), max(rates))
+        chosen[arm] = None if edge and at_edge else best
+    return chosen
+
+
+def wrong_08a_test(runs):
+    return _choose(runs, "test_nats", True)
+
+
+def wrong_08a_test_edge(runs):
+    return _choose(runs, "test_nats", False)
+
+
+def wrong_08a_edge(runs):
+    return _choose(runs, "validation_nats", False)
+
+
+def wrong_08a_one(runs):
+    means = {}
+    for rate in {r["learning_rate"] for r in runs}:
+        losses = [
+            r["validation_nats"]
+            for r in runs
+            if r["learning_rate"] == rate
+        ]
+        means[rate] = (
+            math.inf if any(map(math.isnan, losses)) else fmean(losses)
+        )
+    return dict.fromkeys(
+        {r["arm"] for r in runs}, min(means, key=means.get)
+    )
+
+
+def wrong_08a_nan(runs):
+    chosen = {}
+    for arm in {r["arm"] for r in runs}:
+        own = [r for r in runs if r["arm"] == arm]
+        best = min(own, key=lambda r: r["validation_nats"])
+        chosen[arm] = best["learning_rate"]
+    return chosen
+
+
+def wrong_08a_largest(runs):
+    chosen = {}
+    for arm in {r["arm"] for r in runs}:
+        own = [r for r in runs if r["arm"] == arm]
+        finite = [
+            r for r in own if not math.isnan(r["validation_nats"])
+        ]
+        worst = max(finite, key=lambda r: r["validation_nats"])
+        chosen[arm] = worst["learning_rate"]
+    return chosen
+
+
+VARIANTS_08A = {"sorted": variant_08a}
+WRONG_08A = {
+    "chosen on test": ("on test", wrong_08a_test),
+    "chosen on test, edge too": ("on test", wrong_08a_test_edge),
+    "edge accepted": ("edge accepted", wrong_08a_edge),
+    "one rate for all": ("one rate for all", wrong_08a_one),
+    "NaN wins": ("NaN wins", wrong_08a_nan),
+    "largest loss": ("largest", wrong_08a_largest),
+}
+
+# ---- 08b: front ------------------------------------------------------
+
+
+def solution_08b(methods):
+    def beaten(name):
+        size, mine = methods[name]
+        for rival, (other_size, theirs) in methods.items():
+            if rival == name or other_size > size:
+                continue
+            gaps = [a - b for a, b in zip(mine, theirs, strict=True)]
+            if interval(gaps).low > 0:
+                return True
+        return False
+
+    left = [name for name in methods if not beaten(name)]
+    return sorted(left, key=lambda name: methods[name][0])
+
+
+def variant_08b(methods):
+    kept = []
+    for name in sorted(methods, key=lambda n: methods[n][0]):
+        rivals = [
+            n for n in methods if methods[n][0] <= methods[name][0]
+        ]
+        gaps = [
+            interval(
+                a - b
+                for a, b in zip(
+                    methods[name][1], methods[n][1], strict=True
+                )
+            )
+            for n in rivals
+            if n != name
+        ]
+        if all(gap.low <= 0 for gap in gaps):
+            kept.append(name)
+    return kept
+
+
+def _left(methods, beats):
+    left = [
+        name
+        for name in methods
+        if not any(
+            beats(methods[name], methods[n])
+            for n in methods
+            if n != name
+        )
+    ]
+    return sorted(left, key=lambda name: methods[name][0])
+
+
+def _clearly(mine, rival):
+    return (
+        interval(
+            a - b for a, b in zip(mine[1], rival[1], strict=True)
+        ).low
+        > 0
+    )
+
+
+def wrong_08b_all(methods):
+    return sorted(methods, key=lambda name: methods[name][0])
+
+
+def wrong_08b_means(methods):
+    return _left(
+        methods, lambda m, r: r[0] <= m[0] and fmean(r[1]) < fmean(m[1])
+    )
+
+
+def wrong_08b_bands(methods):
+    return _left(
+        methods, lambda m, r: r[0] <= m[0] and max(r[1]) < min(m[1])
+    )
+
+
+def wrong_08b_loss(methods):
+    return _left(methods, _clearly)
+
+
+def wrong_08b_size(methods):
+    return [min(methods, key=lambda name: methods[name][0])]
+
+
+def wrong_08b_smaller(methods):
+    return _left(methods, lambda m, r: r[0] < m[0] and _clearly(m, r))
+
+
+def wrong_08b_unsorted(methods):
+    return solution_08b(methods)[::-1]
+
+
+def wrong_08b_keeps(methods):
+    return sorted(
+        [*solution_08b(methods), "near"],
+        key=lambda name: methods[name][0],
+    )
+
+
+VARIANTS_08B = {"by rivals": variant_08b}
+WRONG_08B = {
+    "all stay": ("all stay", wrong_08b_all),
+    "means": ("ties called wins", wrong_08b_means),
+    "bands": ("bands, not pairs", wrong_08b_bands),
+    "loss alone": ("one axis", wrong_08b_loss),
+    "size alone": ("one axis", wrong_08b_size),
+    "only smaller rivals": ("equal size", wrong_08b_smaller),
+    "largest first": ("order", wrong_08b_unsorted),
+    "keeps one that is beaten": ("keeps dominated", wrong_08b_keeps),
+}
+
+# ---- 08c: verdicts ---------------------------------------------------
+
+solution_08c = {
+    1: ("opposite", ["steps"]),
+    2: ("not testable", []),
+    3: ("shown", ["swap"]),
+}
+variant_08c = {
+    1: ("opposite", "steps"),
+    2: ("not testable", ()),
+    3: ("shown", ("swap",)),
+}
+VARIANTS_08C = {"a name alone": variant_08c}
+WRONG_08C = {
+    "a toy as a law": (
+        "toy result taken for a law",
+        {**solution_08c, 2: ("not shown", ["poems"])},
+    ),
+    "no evidence, no": (
+        "no evidence is not a no",
+        {**solution_08c, 2: ("not shown", [])},
+    ),
+    "a toy beside the right word": (
+        "evidence for nothing",
+        {**solution_08c, 2: ("not testable", ["poems"])},
+    ),
+    "another fast": (
+        "mixes meanings of fast",
+        {**solution_08c, 1: ("opposite", ["step time"])},
+    ),
+    "all that is fast": (
+        "mixes meanings of fast",
+        {**solution_08c, 3: ("shown", ["swap", "steps"])},
+    ),
+    "steps the other way": (
+        "claim 1",
+        {**solution_08c, 1: ("shown", ["steps"])},
+    ),
+    "swap the other way": (
+        "claim 3",
+        {**solution_08c, 3: ("opposite", ["swap"])},
+    ),
+    "no pair": ("form", {**solution_08c, 1: "opposite"}),
+    "a word of its own": (
+        "form",
+        {**solution_08c, 1: ("no", ["steps"])},
+    ),
+    "unknown evidence": (
+        "form",
+        {**solution_08c, 1: ("opposite", ["feeling"])},
+    ),
+}

@@ -1,0 +1,356 @@
+"""Exercises of notebook 08: the right learning rate for each, the front, and three verdicts."""
+
+import math
+from statistics import fmean
+
+from ..claims import interval
+from .core import NOTHING, Failure, Sheet, exercise
+
+# --- 08a ----------------------------------------------------------------------
+
+
+def choose_rates(runs: list[dict]) -> dict[str, float | None]:
+    """Each arm's learning rate with the lowest validation loss; None where it is at the edge."""
+    chosen = {}
+    for arm in {run["arm"] for run in runs}:
+        losses = {r["learning_rate"]: r["validation_nats"] for r in runs if r["arm"] == arm}
+        finite = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
+        best = min(finite, key=finite.get)
+        chosen[arm] = None if best in (min(losses), max(losses)) else best
+    return chosen
+
+
+def _invented(validation: dict[str, list[float]], test: dict[str, list[float]]) -> list[dict]:
+    rates = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+    return [
+        {"arm": arm, "learning_rate": rate, "seed": 0, "validation_nats": v, "test_nats": t}
+        for arm in validation
+        for rate, v, t in zip(rates, validation[arm], test[arm], strict=True)
+    ]
+
+
+NAN = math.nan
+RUNS = _invented(
+    {
+        "wide": [4.40, 4.20, 4.10, 4.15, 4.60],
+        "timid": [4.30, 4.05, 4.20, NAN, NAN],
+        "bold": [4.60, 4.50, 4.40, 4.30, 4.20],
+    },
+    {
+        "wide": [4.45, 4.22, 4.14, 4.12, 4.70],
+        "timid": [4.20, 4.22, 4.30, NAN, NAN],
+        "bold": [4.70, 4.55, 4.45, 4.32, 4.25],
+    },
+)[::-1]  # the largest rates first: `min` over a list that begins with NaN stays there
+
+
+@exercise("08a", "choose_rates", choose_rates)
+def check_08a(sheet: Sheet, answer) -> None:
+    """``choose_rates(runs) -> {arm: learning rate, or None at the edge}``."""
+    target, value = choose_rates(RUNS), sheet.attempt(answer, RUNS)
+    sheet.note("three methods, five learning rates each, one run a rate; two runs diverged (NaN)")
+    for arm in sorted(target):
+        sheet.case(arm, _rate(target[arm]), _rate_of(value, arm))
+    sheet.broken(value, {"NoneType": ("none", 'None stands for "widen the grid first".')})
+    sheet.wrong("not a dict", "One entry an arm comes back: {\"wide\": 0.01, ...}.",
+                not isinstance(value, dict) or set(value) != set(target))  # fmt: skip
+
+    def by(value_of, edge=True, arms=None):
+        found = {}
+        for arm in target:
+            runs = [r for r in RUNS if r["arm"] == arm]
+            losses = {r["learning_rate"]: value_of(r) for r in runs}
+            best = min((r for r in losses if math.isfinite(losses[r])), key=losses.get)
+            at_edge = best in (min(losses), max(losses))
+            found[arm] = None if edge and at_edge else best
+        return found
+
+    def given(slip):
+        return all(_same_rate(value[arm], slip[arm]) for arm in target)
+
+    for edge in (True, False):
+        sheet.wrong(
+            "on test",
+            "You chose by the test loss. Then the test has helped to choose, and it cannot judge any "
+            "more: with many rates the luckiest wins. Choose on validation, and look at test once.",
+            given(by(lambda r: r["test_nats"], edge)),
+        )
+    one = {rate for rate in value.values() if rate is not None}
+    sheet.wrong(
+        "one rate for all",
+        "You gave all methods one rate. The best ones lie up to a factor of 300 apart: at one "
+        "common rate you compare how well each likes that rate.",
+        len(one) == 1 and None not in value.values(),
+    )
+    sheet.wrong(
+        "edge accepted",
+        'The best rate of "bold" is the largest that was tried. The next one may be better still, '
+        'so nobody knows its best yet: give None, which says "widen the grid first".',
+        given(by(lambda r: r["validation_nats"], edge=False)),
+    )
+    sheet.wrong(
+        "NaN wins",
+        "A run that diverged was taken for a good one. Every comparison with NaN is false, so "
+        "min() keeps a NaN that comes first. Leave these runs out, or count them as infinite.",
+        any(_diverged(arm, value[arm]) for arm in target)
+        or (value["timid"] is None and value["bold"] is None and value["wide"] == target["wide"]),
+    )
+    worst = {
+        arm: max((r for r in RUNS if r["arm"] == arm and math.isfinite(r["validation_nats"])),
+                 key=lambda r: r["validation_nats"])["learning_rate"]
+        for arm in target
+    }  # fmt: skip
+    sheet.wrong("largest", "You took the largest loss. A lower loss is better.", given(worst))
+    sheet.finish(given(target))
+
+
+def _same_rate(a, b) -> bool:
+    if a is None or b is None:
+        return a is b
+    return isinstance(a, int | float) and math.isclose(a, b)
+
+
+def _diverged(arm: str, rate) -> bool:
+    return any(
+        run["arm"] == arm and _same_rate(rate, run["learning_rate"])
+        and math.isnan(run["validation_nats"]) for run in RUNS
+    )  # fmt: skip
+
+
+def _rate(rate) -> str:
+    if rate is None:
+        return "None: widen the grid first"
+    return f"{rate:g}" if isinstance(rate, int | float) else repr(rate)
+
+
+def _rate_of(value, arm: str):
+    if isinstance(value, dict):
+        return _rate(value[arm]) if arm in value else "(missing)"
+    return value
+
+
+# --- 08b ----------------------------------------------------------------------
+
+
+def front(methods: dict[str, tuple[int, list[float]]]) -> list[str]:
+    """Methods that none with at most as many parameters clearly beats, the smallest first."""
+
+    def beaten(name: str) -> bool:
+        size, losses = methods[name]
+        return any(
+            rival_size <= size
+            and interval(a - b for a, b in zip(losses, rival, strict=True)).low > 0
+            for other, (rival_size, rival) in methods.items()
+            if other != name
+        )
+
+    return sorted((name for name in methods if not beaten(name)), key=lambda n: methods[n][0])
+
+
+def _seeds(mean: float, *luck: float) -> list[float]:
+    return [round(mean + x, 4) for x in luck]
+
+
+LUCK = (0.012, -0.010, 0.004, -0.008, 0.002)  # of a seed, shared by all: it shuffles the same data
+OWN = (-0.004, 0.003, 0.004, -0.005, 0.002)
+METHODS = {  # in an order that is not that of their sizes
+    "huge": (1_300_000, _seeds(3.80, *LUCK)),
+    "plain": (20_000, _seeds(3.95, *LUCK)),
+    "twin": (20_000, _seeds(3.949, *(a + b for a, b in zip(LUCK, OWN, strict=True)))),
+    "poor": (20_000, _seeds(3.98, *LUCK)),
+    "heavy": (40_000, _seeds(3.99, *LUCK)),
+    "near": (30_000, _seeds(3.952, *(a + b for a, b in zip(LUCK, OWN, strict=True)))),
+    "close": (25_000, _seeds(3.962, *LUCK)),
+    "tiny": (2_000, _seeds(4.10, *LUCK)),
+}
+
+
+@exercise("08b", "front", front)
+def check_08b(sheet: Sheet, answer) -> None:
+    """``front({name: (parameters, [loss of each seed])}) -> [names], the smallest first``."""
+    target, value = front(METHODS), sheet.attempt(answer, METHODS)
+    sheet.note("name, parameters, mean of five seeds:")
+    for name, (size, losses) in METHODS.items():
+        sheet.note(f"  {name:<6}{size:>10,}  {fmean(losses):.3f}")
+    listed = sorted(value, key=_size) if isinstance(value, (set, frozenset, tuple)) else value
+    sheet.case("on the front", ", ".join(sorted(target, key=_size)), _names(listed))
+    sheet.broken(value)
+    sheet.wrong("not a list", "A list of names comes back.", not isinstance(listed, list))
+    got = set(map(str, listed))
+    sheet.wrong("unknown", "There is a name among yours that was not among the methods.",
+                not got <= set(METHODS))  # fmt: skip
+
+    def off(rule) -> set[str]:
+        return {
+            n for n in METHODS
+            if not any(rule(METHODS[n], METHODS[o]) for o in METHODS if o != n)
+        }  # fmt: skip
+
+    def mean_better(mine, rival):
+        return rival[0] <= mine[0] and fmean(rival[1]) < fmean(mine[1])
+
+    def bands_apart(mine, rival):
+        return rival[0] <= mine[0] and max(rival[1]) < min(mine[1])
+
+    def smaller_only(mine, rival):
+        return rival[0] < mine[0] and interval(
+            a - b for a, b in zip(mine[1], rival[1], strict=True)).low > 0  # fmt: skip
+
+    def loss_only(mine, rival):
+        return interval(a - b for a, b in zip(mine[1], rival[1], strict=True)).low > 0
+
+    sheet.wrong("all stay", "Everything is on your front. But \"heavy\" has twice the parameters of "
+                "\"plain\" and is clearly worse: nobody needs it.", got == set(METHODS))  # fmt: skip
+    sheet.wrong(
+        "ties called wins",
+        'You compared the means. "plain" is 0.001 behind its twin of the same size, and over five '
+        "seeds that is nothing: the interval of the differences holds 0. A method leaves the front "
+        "only if another is *clearly* better.",
+        got == off(mean_better),
+    )
+    sheet.wrong(
+        "bands, not pairs",
+        'You asked whether the bands of the seeds overlap. Those of "plain" and "close" do, as '
+        'some seeds are hard for all methods. Take the differences seed by seed: then "close" is '
+        "behind in each of them.",
+        got == off(bands_apart),
+    )
+    sheet.wrong(
+        "one axis",
+        "You looked at the loss alone, so that only the best stays. A front has two axes: a smaller "
+        "method may be worse and still be worth having.",
+        got in ({"huge"}, off(loss_only)),
+    )
+    sheet.wrong(
+        "one axis",
+        "You looked at the size alone. A larger method that is clearly better stays.",
+        got == {"tiny"},
+    )
+    sheet.wrong("equal size", "\"poor\" is clearly worse than \"plain\", which has as many "
+                "parameters. A rival needs *at most* as many: equal counts too.",
+                got == off(smaller_only))  # fmt: skip
+    kept_dominated = got - set(target)
+    if kept_dominated and set(target) <= got:
+        name = min(kept_dominated, key=_size)
+        sheet.wrong("keeps dominated", f"\"{name}\" stays on your front, though a method with at "
+                    "most as many parameters is clearly better.")  # fmt: skip
+    sheet.wrong("order", "These are the right names. Order them by their parameters, the smallest "
+                "first.", got == set(target) and not _ordered(listed))  # fmt: skip
+    sheet.finish(got == set(target))
+
+
+def _size(name) -> int:
+    return METHODS.get(name, (0, []))[0]
+
+
+def _ordered(names: list) -> bool:
+    sizes = [_size(name) for name in names]
+    return sizes == sorted(sizes)
+
+
+def _names(value):
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+# --- 08c ----------------------------------------------------------------------
+
+WORDS = ("shown", "not shown", "opposite", "not testable")
+CLAIMS = {
+    1: "Prompt tuning adapts rapidly: it needs fewer steps than full fine-tuning.",
+    2: "On models above 1 billion parameters LoRA is as good as full fine-tuning.",
+    3: "Prompt tuning adapts rapidly: its change is swapped in faster than a whole model.",
+}
+ANSWERS = {1: ("opposite", ["steps"]), 2: ("not testable", []), 3: ("shown", ["swap"])}
+EVIDENCE = {
+    "poems": "LoRA on all matrices and full fine-tuning, poems, 1.3 M parameters, 150 steps",
+    "steps": "prompt and full fine-tuning after 15, 50 and 150 steps, each at its best rate",
+    "step time": "time of one step, prompt and full fine-tuning",
+    "rows": "prompt and full fine-tuning from 8, 32, 128 and 500 poems",
+    "swap": "time to swap a prompt in, and to load a whole model",
+}
+
+
+@exercise("08c", "verdicts", ANSWERS)
+def check_08c(sheet: Sheet, answer) -> None:
+    """``verdicts``: {claim: (word, [names of the evidence that decides])}."""
+    votes = answer if isinstance(answer, dict) else {}
+    for number, claim in CLAIMS.items():
+        sheet.note(f"{number}. {claim}")
+        vote = votes.get(number)
+        empty = vote is None or (isinstance(vote, (tuple, list)) and vote and vote[0] is None)
+        sheet.note(f"   yours: {'(no verdict yet)' if empty else _told(vote)}")
+    if not votes or any(v is None or (isinstance(v, (tuple, list)) and len(v) and v[0] is None)
+                        for v in votes.values()):  # fmt: skip
+        sheet.broken(NOTHING if not isinstance(answer, Failure) else answer)
+    given = {}
+    for number in CLAIMS:
+        vote = votes.get(number)
+        fits = isinstance(vote, (tuple, list)) and len(vote) == 2
+        sheet.wrong("form", f"Claim {number} needs a pair: a word and a list of names, "
+                    "(\"not shown\", [\"poems\"]).", not fits)  # fmt: skip
+        word, names = vote
+        names = [names] if isinstance(names, str) else list(names)
+        sheet.wrong("form", f"Claim {number}: the word is one of {', '.join(WORDS)}.",
+                    word not in WORDS)  # fmt: skip
+        unknown = [name for name in names if name not in EVIDENCE]
+        sheet.wrong("form", f"Claim {number}: {unknown} is not among the evidence.", bool(unknown))
+        given[number] = (word, names)
+    word, names = given[2]
+    sheet.wrong(
+        "toy result taken for a law",
+        "Claim 2 is about models above a billion parameters. Ours has 1.3 million. Whatever we "
+        "find here neither proves nor refutes it.",
+        word != "not testable" and bool(names),
+    )
+    sheet.wrong(
+        "no evidence is not a no",
+        "You have no evidence for claim 2, and say so in the list. Then the word cannot be a "
+        f'judgement: "{word}" says that it was tested.',
+        word != "not testable",
+    )
+    sheet.wrong("evidence for nothing", "Claim 2 is not testable here; then no evidence decides it: "
+                "leave the list empty.", bool(names))  # fmt: skip
+    for number, meaning in ((1, "steps"), (3, "swapping")):
+        word, names = given[number]
+        wanted = ANSWERS[number][1]
+        sheet.wrong(
+            "mixes meanings of fast",
+            f'Claim {number} speaks of {meaning}. "Rapid" has four meanings: the time of a step, '
+            "the number of steps, the number of examples, the time to swap. Evidence for one says "
+            f"nothing of another. Yours: {', '.join(names) or 'none'}.",
+            set(names) != set(wanted),
+        )
+    sheet.wrong("claim 1", "Look at the losses after 15 steps again: who is ahead?",
+                given[1][0] != "opposite")  # fmt: skip
+    sheet.wrong("claim 3", "Look at the two times again: the prompt's is the smaller by far.",
+                given[3][0] != "shown")  # fmt: skip
+    sheet.finish(True)
+
+
+def _told(vote) -> str:
+    if isinstance(vote, (tuple, list)) and len(vote) == 2:
+        word, names = vote
+        names = [names] if isinstance(names, str) else names
+        return f"{word}, by {', '.join(map(str, names)) or 'nothing'}"
+    return repr(vote)
+
+
+# --- the vote of notebook 00, again -------------------------------------------
+
+SENTENCES = (
+    "Full fine-tuning adjusts the model's internal parameters.",
+    "Prompt tuning adjusts the model's internal parameters.",
+    "Prompt tuning prepends learned vectors to the input.",
+    "Prefix tuning puts learned vectors at every layer.",
+    "PEFT works as well, or almost as well, as full fine-tuning.",
+)
+FOUND = ("true", "false", "true", "true", "it depends")
+
+
+def both_votes(then: dict, now: dict, found: tuple[str, ...] = FOUND) -> None:
+    """Print the votes of notebook 00 beside those of today, and what the course has found."""
+    print(f"{'':4}{'in 00':<15}{'now':<15}found")
+    for number, sentence in enumerate(SENTENCES, 1):
+        a, b = (votes.get(number) or "(no vote)" for votes in (then, now))
+        print(f"{number}.  {a:<15}{b:<15}{found[number - 1]}")
+        print(f"    {sentence}")

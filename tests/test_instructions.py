@@ -1,0 +1,192 @@
+"""The data of `instructions`: what its datasheet says of it holds."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from peft_lab.tasks import IGNORE, load_task
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import make_instructions as made  # noqa: E402
+from instruction_sentences import COLOURS, HELD_OUT, TRAINED  # noqa: E402
+from near import SPLITS, TASKS, closest, read, runs, words  # noqa: E402
+
+DATA = {split: read("instructions", split) for split in SPLITS}
+FAMILIES = TRAINED | HELD_OUT
+CHOICES = {"feeling": ("afraid", "angry", "happy", "sad"), "time": ("day", "night")}
+
+
+def every() -> list[dict]:
+    return list(chain(*DATA.values()))
+
+
+def sentence(row: dict) -> str:
+    return row["source"].removeprefix(row["wording"] + "\n")
+
+
+def of(split: str, family: str, rung: str = "seen words") -> list[dict]:
+    return [r for r in DATA[split] if (r["family"], r.get("rung", rung)) == (family, rung)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    from peft_lab.models import load_base
+
+    return load_base("storyteller-nano")[1]
+
+
+def test_files_are_what_the_tool_makes(tmp_path):
+    command = [sys.executable, ROOT / "tools" / "make_instructions.py", "--folder", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    for split in SPLITS:
+        kept = (TASKS / "instructions" / f"{split}.jsonl").read_bytes()
+        assert (tmp_path / f"{split}.jsonl").read_bytes() == kept, "run tools/make_instructions.py"
+        assert kept.isascii() and b"\r" not in kept and kept.endswith(b"}\n")
+
+
+def test_counts_fields_and_rungs():
+    assert [len(DATA[split]) for split in SPLITS] == [576, 96, 432]
+    fields = {"source", "target", "family", "wording"}
+    for split in SPLITS:
+        extra = {"rung"} if split == "test" else set()
+        assert all(row.keys() == fields | extra for row in DATA[split])
+    for family in TRAINED:
+        assert (len(of("train", family)), len(of("validation", family))) == (96, 16)
+        assert [len(of("test", family, rung)) for rung in made.RUNGS] == [24, 24, 0]
+    for family in HELD_OUT:  # only in test, and there on one rung
+        assert [len(of("test", family, rung)) for rung in made.RUNGS] == [0, 0, 72]
+        assert not of("train", family) and not of("validation", family)
+    assert len({row["source"] for row in every()}) == len(every())
+
+
+def test_rungs_are_told_apart_by_their_wordings():
+    everywhere = [wording for wordings in FAMILIES.values() for wording in wordings]
+    assert len(set(everywhere)) == 6 * len(FAMILIES) == 48
+    for family, wordings in TRAINED.items():
+        for split in SPLITS:
+            counts = Counter(row["wording"] for row in of(split, family))
+            assert counts == dict.fromkeys(wordings[:4], len(of(split, family)) // 4)
+        new = of("test", family, "new words")
+        assert Counter(row["wording"] for row in new) == dict.fromkeys(wordings[4:], 12)
+        # the same sentences with the same answers: only the words of the instruction are new
+        pairs = [{(sentence(r), r["target"]) for r in rows} for rows in (of("test", family), new)]
+        assert pairs[0] == pairs[1] and len(pairs[0]) == 24
+    for family, wordings in HELD_OUT.items():
+        rows = of("test", family, "new task")
+        assert Counter(row["wording"] for row in rows) == dict.fromkeys(wordings, 12)
+    assert all(row["source"] == f"{row['wording']}\n{sentence(row)}" for row in every())
+
+
+def test_nothing_leaks_from_split_to_split():
+    held = {split: {sentence(row).lower() for row in rows} for split, rows in DATA.items()}
+    assert not held["train"] & held["test"]
+    assert not held["validation"] & (held["train"] | held["test"])
+    texts = [(split, text) for split in SPLITS for text in sorted(held[split])]
+    share, _, _ = closest(*zip(*((split, runs(text, 3)) for split, text in texts), strict=True))
+    assert 0 < share <= 0.22  # measured: 0.214
+    for family in ("past", "opposite"):  # nor does an answer of training stand in test
+        trained = {row["target"] for row in of("train", family)} | held["train"]
+        assert not trained & {row["target"] for row in of("test", family)}
+
+
+def test_the_sentence_does_not_tell_the_family():
+    asked = defaultdict(set)
+    for row in every():
+        asked[sentence(row)].add(row["family"])
+    counts = Counter(len(families) for families in asked.values())
+    assert [counts[n] for n in range(1, 6)] == [61, 279, 99, 11, 0]
+    for split in SPLITS:  # asked the same, a sentence has one answer
+        found = defaultdict(set)
+        for row in DATA[split]:
+            found[sentence(row), row["family"]].add(row["target"])
+        assert max(map(len, found.values())) == 1
+
+
+def test_labels_are_balanced():
+    for split in SPLITS:
+        for family, labels in (CHOICES | {"colour": COLOURS}).items():
+            counts = Counter(row["target"] for row in of(split, family))
+            assert counts == dict.fromkeys(labels, len(of(split, family)) // len(labels))
+            by_wording = Counter((row["wording"], row["target"]) for row in of("train", family))
+            assert set(by_wording.values()) == {96 // 4 // len(labels)}
+        for family in set(TRAINED) - {"feeling", "time", "colour"}:
+            assert max(Counter(row["target"] for row in of(split, family)).values()) == 1
+    for family in HELD_OUT:
+        counts = Counter(row["target"] for row in of("test", family, "new task"))
+        assert max(counts.values()) <= 2
+
+
+def test_answers_fit_their_sentences():
+    named = r"happ[iy]|\bsad|afraid|\bang(er|ry)|\b(mid)?(day|night)|noon|morning|evening"
+    for row in every():
+        text, target, family = sentence(row), row["target"], row["family"]
+        assert re.fullmatch(r"[A-Z][A-Za-z ,']+\.", text) and "  " not in text
+        old, new = words(text), words(target)
+        if family in CHOICES:
+            assert target in CHOICES[family] and not re.search(named, text.lower())
+        elif family in ("who", "colour", "where"):
+            assert f" {target.lower()} " in f" {' '.join(old)} ".replace("robbers", "robbers'")
+        if family == "colour":
+            assert [word for word in old if word in COLOURS] == [target]
+        if family in ("past", "opposite"):  # words change, none comes, none goes
+            changed = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+            changed = [pair for pair in changed if pair not in (("a", "an"), ("an", "a"))]
+            assert 1 <= len(changed) <= (3 if family == "past" else 1), row
+        if family == "question":
+            assert sorted(old) == sorted(new) and new[0] in ("is", "are", "can")
+            assert target[0].isupper() and target.endswith("?")
+
+
+def test_marks_and_material():
+    for _, _, line in made.lines():
+        plain = made.bare(line)
+        assert not re.search(r"[\[\](){}<>|]", plain), line
+        assert "{" in line and made.bare(line, past=True) != plain
+        assert not re.search(r"\b[Aa] [aeiou]|\b[Aa]n [^aeiou]", made.bare(line, opposite=True))
+    texts = [made.bare(line) for _, _, line in made.lines()]
+    assert len(set(texts)) == len(texts) == 456
+    pools = made.split_sentences(made.random.Random(made.SEED))
+    swaps = [
+        s.kinds["opposite"].split("|") for s in chain(*pools.values()) if "opposite" in s.kinds
+    ]
+    either = {word for pair in swaps for word in pair}
+    for s in chain(*pools.values()):  # one describing word with an opposite, not two
+        if "opposite" in s.kinds:
+            assert len([word for word in words(s.text) if word in either]) == 1, s.text
+    # and it has one opposite, but for the few that have two
+    two = {word for word in either if len({b for a, b in swaps if a == word}) > 1}
+    assert two <= {"old", "short"}
+
+
+def test_every_row_fits_and_loads(tokenizer):
+    task = load_task("instructions", tokenizer)
+    assert task.datasheet == TASKS / "instructions" / "README.md"
+    for split in SPLITS:
+        for row, example in zip(DATA[split], getattr(task, split), strict=True):
+            *scored, end = example.labels[example.labels != IGNORE].tolist()
+            assert end == tokenizer.eos_token_id
+            assert tokenizer.decode(scored) == row["target"] == example.target
+            assert len(scored) <= 25 and len(example.input_ids) - len(scored) <= 40
+
+
+def test_the_datasheet_gives_what_is_measured(tokenizer):
+    text = (TASKS / "instructions" / "README.md").read_text(encoding="utf-8")
+    for line in [*made.sizes(tokenizer), *made.rungs(), *made.baselines()]:
+        assert line in text.splitlines(), line
+    flat = " ".join(text.split())
+    for fact in made.facts():
+        name, _, number = fact.rpartition(": ")
+        for part in json.loads(number) if number.startswith("[") else [number]:
+            assert str(part) in flat, fact
+
+
+def test_naive_bayes():
+    label_of = made.guess([("red red hen", "a"), ("blue cow", "b"), ("the cow", "b")])
+    assert [label_of(text) for text in ("red", "the blue cow", "unknown")] == ["a", "b", "b"]
