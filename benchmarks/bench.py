@@ -2,9 +2,10 @@
 
     python course.py bench [--quick] [--base storyteller-micro]
 
-Prints two tables (README.md, beside this file, tells how to read them) and ends with exit status 1
-if a claim does not hold: no method slower than with `peft` beyond the spread, none that keeps more
-memory; `fit` on the course's tasks at most 0.85 of the time of the ordinary path with `peft`.
+Prints three tables (README.md, beside this file, tells how to read them) and ends with status 1 if
+a claim does not hold: no method slower than with `peft` beyond the spread, none that keeps more
+memory; `fit` on the course's tasks at most 0.85 of the time of the ordinary path with `peft`. Of a
+batch that mixes tasks it reports the time beside that of its rows one after another.
 """
 
 import argparse
@@ -28,11 +29,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from peft_lab import (  # noqa: E402
     IA3,
     IGNORE,
+    Adapter,
     LoRA,
     Method,
     PrefixTuning,
     PromptTuning,
     PTuning,
+    Switch,
     fit,
     load_base,
     load_task,
@@ -46,23 +49,36 @@ TASKS = ("poems", "moods", "tables")
 ENOUGH = 0.85  # of the time of the ordinary path, geometric mean
 SAME = 1e-5  # two losses closer than this are the same
 WARM_UP, SEED, RATE, RANK = 2, 0, 1e-3, 8
+MIXED = {  # eight tasks, as eight customers might bring them; length: of prompts and prefixes
+    "prompt": lambda length: PromptTuning(length),
+    "short prompt": lambda length: PromptTuning(max(1, length // 4)),
+    "P-tuning": lambda length: PTuning(length, 16),
+    "prefix": lambda length: PrefixTuning(length),
+    "short prefix": lambda length: PrefixTuning(max(1, length // 4)),
+    "LoRA": lambda length: LoRA(RANK),
+    "IA3": lambda length: IA3(),
+    "adapter": lambda length: Adapter(16),
+}
+NEW_TOKENS = 20
 
 
 @dataclass
 class Row:
-    """What was measured of one method, each for "ours", "peft" and "floor"."""
+    """What was measured of one method, each for both of a pair and "floor"."""
 
     name: str
     seconds: dict[str, list[float]]  # of one step, one number a round
     saved: dict[str, int]  # bytes kept for the backward pass of one step
     losses: dict[str, list[float]]  # of the first step of each round
+    pair: tuple[str, str] = ("ours", "peft")
 
     def milliseconds(self, side: str) -> float:
         return 1000 * statistics.median(self.seconds[side])
 
-    def ratios(self, side: str = "ours") -> np.ndarray:
-        """Time over that of `peft` in the same round, (rounds,)."""
-        return np.array(self.seconds[side]) / np.array(self.seconds["peft"])
+    def ratios(self) -> np.ndarray:
+        """Time of the pair's first over that of its second in the same round, (rounds,)."""
+        first, second = (np.array(self.seconds[side]) for side in self.pair)
+        return first / second
 
     def interval(self) -> tuple[float, float]:
         """Where the median of the ratios lies: 99% of 2,000 bootstrap samples of the rounds."""
@@ -72,8 +88,8 @@ class Row:
         return float(low), float(high)
 
     def loss_difference(self) -> float:
-        pairs = zip(self.losses["ours"], self.losses["peft"], strict=True)
-        return max(abs(a - b) for a, b in pairs)
+        first, second = (self.losses[side] for side in self.pair)
+        return max(abs(a - b) for a, b in zip(first, second, strict=True))
 
 
 class AsBase(nn.Module):
@@ -162,17 +178,18 @@ def _in_our_order(theirs: nn.Module, method: Method) -> list[nn.Parameter]:
     return [p for kind in kinds for n, p in named if kind in n]
 
 
-def in_turn(name: str, sides: dict, saved: dict, rounds: int, prepare, steps: int = 1) -> Row:
-    """Run the sides round by round, ours and peft taking turns at the first place.
+def in_turn(
+    name: str, sides: dict, saved: dict, rounds: int, prepare, steps: int = 1, pair=Row.pair
+) -> Row:
+    """Run the sides round by round, those of the pair taking turns at the first place.
 
     Each side is a function of the round's number that runs `steps` steps and returns its first
     loss. Time is that of the processor, which other programs disturb least.
     """
-    row = Row(name, {side: [] for side in sides}, saved, {side: [] for side in sides})
+    row = Row(name, {side: [] for side in sides}, saved, {side: [] for side in sides}, pair)
     for number in range(WARM_UP + rounds):
         prepare()  # the same numbers on both sides, so the same losses
-        pair = ("ours", "peft") if number % 2 else ("peft", "ours")
-        for side in (*pair, "floor"):
+        for side in (*(pair if number % 2 else reversed(pair)), "floor"):
             began = time.process_time()
             loss = sides[side](number)
             seconds = (time.process_time() - began) / steps
@@ -277,6 +294,83 @@ def shipped_rows(model: nn.Module, tasks: dict, **options) -> list[Row]:
     ]
 
 
+def mixed_rows(model: nn.Module, examples: list, length: int = 20, rounds: int = 50) -> list[Row]:
+    """One batch of eight rows, each with a method of its own, against the eight rows one after
+    another, each with its method attached to a copy of the model. Floor: the bare model on the
+    batch. No gradients: this is serving. In place of a loss, generation tells the share of tokens
+    that are those of the rows alone."""
+    names, pad_id, pair = [*MIXED], model.config.pad_token_id or 0, ("mixed", "apart")
+    members = {name: make(length) for name, make in MIXED.items()}
+    alone, bare = {}, copy.deepcopy(model)
+    for name, member in members.items():
+        member.attach(model)
+        _disturb(member)
+        member.detach()
+        alone[name] = copy.deepcopy(model)
+        copy.deepcopy(member).attach(alone[name])  # the copy of the model keeps it
+    rows = [[example] for example in examples[: len(names)]]
+    batch, batches_of_one = collate(sum(rows, []), pad_id), [collate(row, pad_id) for row in rows]
+    asked, asked_of_one = (
+        [{key: b[key] for key in ("input_ids", "attention_mask")} for b in batches]
+        for batches in ([collate(sum(rows, []), pad_id, side="left")], batches_of_one)
+    )
+
+    def loss(models: list, batches: list) -> float:
+        pairs = [scored_nll(m, b) for m, b in zip(models, batches, strict=True)]
+        nats, counts = zip(*pairs, strict=True)
+        return float(sum(nats)) / sum(counts)
+
+    def texts(models: list, batches: list) -> torch.Tensor:
+        told = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False}
+        made = [m.generate(**b, **told) for m, b in zip(models, batches, strict=True)]
+        return torch.cat([text[:, -NEW_TOKENS:] for text in made])  # (8, new tokens)
+
+    with Switch(members).attach(model) as switch, switch.rows(names), torch.no_grad():
+        expected = texts([*alone.values()], asked_of_one)
+
+        def agreement(models: list, batches: list) -> float:
+            return float((texts(models, batches) == expected).double().mean())
+
+        return [
+            in_turn(
+                name,
+                {
+                    "mixed": lambda _, fn=fn, b=one: fn([model], b),
+                    "apart": lambda _, fn=fn, b=many: fn([*alone.values()], b),
+                    "floor": lambda _, fn=fn, b=one: fn([bare], b),
+                },
+                {},
+                rounds,
+                prepare=lambda: None,
+                pair=pair,
+            )
+            for name, fn, one, many in (
+                ("forward", loss, [batch], batches_of_one),
+                ("generate", agreement, asked, asked_of_one),
+            )
+        ]
+
+
+def mixed_table(rows: list[Row]) -> str:
+    """One line a row, as in `table`; last, how far the two sides' results lie apart."""
+    lines = [
+        f"{'':15}{'ms':^24} {'time, mixed / apart':^34}{'results':>9}",
+        f"{'':15}{'mixed':>8}{'apart':>8}{'floor':>8}  {'median':>6} {'99% interval':>13} "
+        f"{'10-90%':>12}{'differ':>9}",
+    ]
+    for row in rows:
+        lines.append(f"{row.name:15}{_times(row)}{row.loss_difference():9.0e}")
+    return "\n".join(lines)
+
+
+def _times(row: Row) -> str:
+    ratios = row.ratios()
+    spread = "-".join(f"{q:.3f}" for q in np.quantile(ratios, (0.1, 0.9)))
+    times = "".join(f"{row.milliseconds(side):8.1f}" for side in (*row.pair, "floor"))
+    interval = "-".join(f"{end:.3f}" for end in row.interval())
+    return f"{times}  {np.median(ratios):6.3f} {interval:>13} {spread:>12}"
+
+
 def scored_shares(examples: list) -> str:
     scored = sum(int((e.labels[1:] != IGNORE).sum()) for e in examples)
     real, longest = (f([len(e.input_ids) for e in examples]) for f in (sum, max))
@@ -295,16 +389,9 @@ def table(rows: list[Row]) -> str:
         f"{'10-90%':>12}{'ours':>7}{'peft':>7}{'floor':>7}{'/ peft':>7}",
     ]
     for row in rows:
-        ratios = row.ratios()
-        spread = "-".join(f"{q:.3f}" for q in np.quantile(ratios, (0.1, 0.9)))
-        times = "".join(f"{row.milliseconds(side):8.1f}" for side in ("ours", "peft", "floor"))
         kept = "".join(f"{row.saved[side] / 2**20:7.2f}" for side in ("ours", "peft", "floor"))
         memory = row.saved["ours"] / row.saved["peft"]
-        interval = "-".join(f"{end:.3f}" for end in row.interval())
-        lines.append(
-            f"{row.name:15}{times}  {np.median(ratios):6.3f} {interval:>13} {spread:>12}"
-            f"{kept}{memory:7.3f}"
-        )
+        lines.append(f"{row.name:15}{_times(row)}{kept}{memory:7.3f}")
     return "\n".join([*lines, f"geometric mean: {geometric_mean(rows):.3f}"])
 
 
@@ -347,7 +434,12 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"\nAs shipped: `fit`, 8 rows a step; {rounds} rounds of {steps} steps")
     print("\n".join(f"  {name}: scored {scored_shares(tasks[name])}" for name in tasks))
     shipped = shipped_rows(model, tasks, steps=steps, rounds=rounds)
-    print(table(shipped))
+    print(table(shipped), flush=True)
+
+    rounds = 6 if args.quick else 50
+    tasks_told = ", ".join(MIXED)
+    print(f"\nMixed: a batch of 8 rows ({tasks_told}) against\n  them one by one; {rounds} rounds")
+    print(mixed_table(mixed_rows(model, tasks["poems"], rounds=rounds)))
 
     found = objections(method, shipped)
     print("\n" + ("\n".join(["DOES NOT HOLD:", *found]) if found else "All claims hold."))

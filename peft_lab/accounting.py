@@ -5,9 +5,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from .activations import predicted_activation_bytes, saved_activation_bytes, saved_storages
+from .activations import (
+    predicted_activation_bytes,
+    predicted_activations,
+    saved_activation_bytes,
+    saved_storages,
+)
 from .evaluation import scored_nll
+from .footprint import Bytes, Memory, footprint, format_bytes
+from .methods import Method
+from .model_configs import as_config
 from .models import mode
 from .randomness import random_state_kept
 
@@ -25,61 +34,67 @@ class Count:
     measured: int
 
 
-@dataclass(frozen=True)
-class Bytes:
-    """The four things that fill the memory while training."""
-
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int | None  # saved by the forward pass for the backward pass; None: not predicted
-
-    @property
-    def total(self) -> int | None:
-        if self.activations is None:
-            return None
-        return self.weights + self.gradients + self.optimizer + self.activations
-
-    def __repr__(self) -> str:
-        parts = ("weights", "gradients", "optimizer", "activations")
-        values = [(part, getattr(self, part)) for part in parts]
-        shown = [f"{n} {'?' if v is None else format_bytes(v)}" for n, v in values]
-        return f"Bytes({', '.join(shown)})"
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes of one training step."""
-
-    predicted: Bytes
-    measured: Bytes
-
-
-def format_bytes(count: float) -> str:
-    """`format_bytes(30_000)` is "29.3 KiB": powers of 1024, three digits or more."""
-    for unit in ("B", "KiB", "MiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
-
-
 def count_parameters(module: nn.Module, trainable: bool = False) -> int:
     """The number of parameters, tied ones once; only those that require a gradient if asked."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable)
 
 
-def count(method: nn.Module, model: nn.Module | None = None) -> Count:
-    """A method's trainable parameters: `expected_parameters(config)` beside `num_parameters()`.
+def count(first, second=None) -> Count:
+    """A method's trainable parameters: by its closed form, and counted.
+
+        count(method)                       attached: as it stands
+        count(model, method)                or the other way round
+        count("llama-3-70b", LoRA(8))       a config or a known name: built without numbers
 
     Args:
-        method: attached, or else `model` names the base that it is for.
+        first, second: a method, and the model that it is for: a model, a config, or one of
+            `model_configs.known_configs()`. Without a model the method must be attached.
+
+    Returns:
+        `expected_parameters(config)` beside what is there. A method without tensors yet, or for a
+        config, is built on PyTorch's meta device, where tensors have shapes and no memory.
+
+    Raises:
+        ValueError: the method is not attached and no model is given; an unknown name.
     """
-    edits = getattr(method, "_edits", None)  # what an attached method has done to its model
-    if model is None and edits is None:
-        raise ValueError("method is not attached: attach it, or give count(method, model).")
-    config = (edits.anatomy.model if model is None else model).config
-    return Count(method.expected_parameters(config), method.num_parameters())
+    method, model = (first, second) if isinstance(first, Method) else (second, first)
+    if not isinstance(method, Method):
+        raise TypeError(f"method must be a method, not {type(method).__name__}.")
+    if model is None:
+        edits = method._edits  # what an attached method has done to its model
+        if edits is None:
+            raise ValueError("method is not attached: attach it, or give count(method, model).")
+        model = edits.anatomy.model
+    config = as_config(model)
+    predicted = method.expected_parameters(config)
+    if isinstance(model, nn.Module):
+        try:
+            return Count(predicted, method.num_parameters())
+        except RuntimeError:  # nothing is made yet
+            pass
+    return Count(predicted, _without_numbers(config, method).num_parameters())
+
+
+def _without_numbers(config, method: Method) -> Method:
+    """A method like this one, attached to a model with this config, all on the meta device."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    fresh = type(method).from_settings(method.settings())
+    with _Weightless():
+        return fresh.attach(model)
+
+
+class _Weightless(TorchFunctionMode):
+    """Makes new tensors on the meta device, but for the few random ones drawn from a generator."""
+
+    def __torch_function__(self, fn, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        makes = fn in (torch.empty, torch.zeros, torch.ones, torch.randn)
+        if makes and kwargs.get("generator") is None and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": "meta"}
+        return fn(*args, **kwargs)
 
 
 def _unique_bytes(tensors: Iterable[torch.Tensor]) -> int:
@@ -89,34 +104,72 @@ def _unique_bytes(tensors: Iterable[torch.Tensor]) -> int:
     )
 
 
-def memory(model: nn.Module, method: nn.Module, batch: dict, *, optimizer: str = "adamw") -> Memory:
-    """Bytes of one training step on `batch`, predicted and measured. Nothing is changed by it.
+def memory(
+    model,
+    method: nn.Module,
+    batch: dict | int,
+    length: int | None = None,
+    *,
+    optimizer: str = "adamw",
+    precision: str = "float32",
+) -> Memory:
+    """Bytes of one training step, predicted, and measured where there is a model to run.
+
+        memory(model, method, batch)              predicted and measured; nothing is changed by it
+        memory("llama-3-8b", LoRA(8), 4, 512)     from a config or a name: predicted alone
 
     Predicted for P parameters in all, of which t are trained: 4 bytes a weight in float32, as
     many a gradient; AdamW keeps two more numbers for each trained one and a 4-byte step
-    counter for each trained tensor. Full fine-tuning: 16 bytes a parameter.
+    counter for each trained tensor. Full fine-tuning: 16 bytes a parameter. Activations: see
+    `predicted_activation_bytes`.
+
+    What is often told wrong: a soft prompt saves gradients and optimizer state, which are those of
+    its few vectors, and hardly any activations. The gradient must pass the whole frozen model to
+    reach them, and what each operation keeps for that is kept, frozen or not; what is saved is
+    the inputs of the frozen weights alone, and the prompt's own places cost more again.
     An original that a method has swapped out, to swap it back later, is not counted.
 
     Args:
-        model: the base, with `method` attached.
-        method: any module whose parameters are trained; it may be the model itself.
-        batch: input_ids, attention_mask, labels, each (B, T).
+        model: the base, with `method` attached; or a config, or one of `known_configs()`.
+        method: any module whose parameters are trained; it may be the model itself. For a config,
+            a method, attached or not.
+        batch: input_ids, attention_mask, labels, each (B, T); or B, then `length` is T, all of it
+            text and scored.
         optimizer: "adamw", or "sgd" (no state).
+        precision: of the weights, for a config: "float32", "bfloat16" or "float16". A method's own
+            tensors are float32 all the same.
+
+    Raises:
+        ValueError: an unknown optimizer, precision or model; a method without parameters; no
+            length for a number of rows.
     """
     if optimizer not in ("adamw", "sgd"):
         raise ValueError(f'optimizer must be "adamw" or "sgd", not {optimizer!r}.')
+    if not isinstance(batch, dict) and (not isinstance(length, int) or min(batch, length) < 1):
+        raise ValueError(
+            f"batch={batch!r}, length={length!r}: give a batch, or rows and length, from 1 on."
+        )
+    if not isinstance(model, nn.Module):
+        if isinstance(batch, dict):
+            batch, length = batch["input_ids"].shape
+        config = as_config(model)
+        return Memory(footprint(config, method, batch, length, optimizer, precision), None)
     trained = [p for p in method.parameters() if p.requires_grad]
     if not trained:
         raise ValueError("method has no parameter to train: attach it first.")
+    if not isinstance(batch, dict):
+        ids = torch.arange(batch * length).view(batch, length) % model.config.vocab_size  # (B, T)
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
     everything = list({id(p): p for p in (*model.parameters(), *method.parameters())}.values())
-    inside = {id(p) for p in trained} <= {id(p) for p in model.parameters()}
     gradients = sum(p.numel() * p.element_size() for p in trained)
     state = 2 * gradients + 4 * len(trained) if optimizer == "adamw" else 0
+    kept = predicted_activations(model, batch, method)
     predicted = Bytes(
         weights=sum(p.numel() * p.element_size() for p in everything),
         gradients=gradients,
         optimizer=state,
-        activations=predicted_activation_bytes(model, batch) if inside else None,
+        activations=None if kept is None else sum(kept.values()),
+        parts=kept,
     )
     return Memory(predicted, _measure(model, method, batch, trained, everything, optimizer))
 

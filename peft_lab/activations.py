@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import nn
 
+from . import tape
 from .tasks import IGNORE
 
 
@@ -75,12 +76,15 @@ def saved_by_part(model: nn.Module, method: nn.Module, batch: dict) -> dict[str,
     return {name: b - a for name, a, b in zip(names, [0, *reached], reached, strict=False)}
 
 
-def predicted_activation_bytes(model: nn.Module, batch: dict) -> int | None:
-    """The closed form of `saved_activation_bytes` for a model of the Llama family.
+def predicted_activation_bytes(
+    model: nn.Module, batch: dict, method: nn.Module | None = None
+) -> int | None:
+    """What `saved_activation_bytes` will find, from closed forms: exact on a CPU.
 
-    It follows the gradient up from the first trained tensor and lists what each operation saves,
-    in float32 numbers a token. For a block with width d, feed-forward width f, H heads, H_kv
-    key-value heads and head width e, through which the gradient flows:
+    It follows the gradient up from the first trained tensor and lists what each operation saves;
+    `peft_lab.tape` has the list for each operation, each family and each method. For Llama, in
+    float32 numbers a token, a block with width d, feed-forward width f, H heads, H_kv
+    key-value heads and head width e, through which the gradient flows, keeps:
 
         two norms        2 (d + 1)       their input, and one over its root mean square
         attention        2 H e + 2 H_kv e + H   query, output, key, value, log-sum-exp
@@ -98,52 +102,45 @@ def predicted_activation_bytes(model: nn.Module, batch: dict) -> int | None:
     token. Padding makes attention keep a mask of T numbers a token, and a copy of the keys and
     values for each query head (a single key-value head is not copied).
 
+    Args:
+        model: on any device; on a GPU, other kernels keep a little more or less.
+        batch: input_ids, attention_mask, labels, each (B, T).
+        method: attached to it, with tensors of its own; None where the model's own are trained.
+
     Returns:
-        Bytes; None where the form does not hold: another family, precision or attention
-        implementation than Llama's in float32 with "sdpa" on a CPU, or dropout.
+        Bytes; None where the forms do not hold: a family, method, activation function or attention
+        that `peft_lab.tape` does not know, or float64.
     """
-    config = model.config
-    device, dtype = next((p.device.type, p.dtype) for p in model.parameters())
-    if (
-        config.model_type != "llama"
-        or config._attn_implementation != "sdpa"
-        or (device, dtype) != ("cpu", torch.float32)
-        or config.attention_dropout
-    ):
+    kept = predicted_activations(model, batch, method)
+    return None if kept is None else sum(kept.values())
+
+
+def predicted_activations(
+    model: nn.Module, batch: dict, method: nn.Module | None = None
+) -> dict[str, int] | None:
+    """`predicted_activation_bytes` by part of the model, as in `tape.Rehearsal.kept`."""
+    from .methods import Method
+
+    size = next(model.parameters()).element_size()
+    mask = batch.get("attention_mask")
+    if size > 4 or batch["labels"].shape[1] < 1:
         return None
-    d, f, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
-    head = getattr(config, "head_dim", None) or d // heads
-    rows, T = batch["input_ids"].shape
-    padded = "attention_mask" in batch and not bool(batch["attention_mask"].all())
-    scored = int((batch["labels"][:, 1:] != IGNORE).sum())
-    kv_heads = config.num_key_value_heads
-    if padded and kv_heads > 1:  # one head is expanded as a view, which costs nothing
-        kv_heads = heads
-
-    body = model.get_decoder()
-    flows = body.embed_tokens.weight.requires_grad
-    ids = 2 * flows  # 64 bits each, where rows of the table are trained
-    per_token = ids
-    for block in body.layers:
-        attention, mlp = block.self_attn, block.mlp
-        if not (flows or any(p.requires_grad for p in block.parameters())):
-            continue  # below the first trained tensor nothing is kept
-        per_token += flows * (d + 1) + _trains(block.input_layernorm) * d
-        per_token += _trains(attention.q_proj, attention.k_proj, attention.v_proj) * d
-        per_token += 2 * heads * head + 2 * kv_heads * head + heads + padded * T
-        per_token += (d + 1) + _trains(block.post_attention_layernorm) * d
-        per_token += _trains(mlp.gate_proj, mlp.up_proj) * d + 3 * f + _trains(mlp.down_proj) * f
-        flows = True
-    rotation = 2 * T * head * flows  # cosines and sines, once for all
-    per_token += flows * (d + 1) + _trains(body.norm) * d
-    flows = flows or _trains(body.norm)
-    selection = rows * T * flows  # bytes: which positions are scored
-    if not (flows or _trains(model.lm_head)):
-        return 0
-    per_scored = _trains(model.lm_head) * d + config.vocab_size + 2  # 2: the target, 64 bits
-    one = 1  # the loss keeps one number more
-    return 4 * (rows * T * per_token + rotation + scored * per_scored + one) + selection
-
-
-def _trains(*modules: nn.Module) -> bool:
-    return any(module.weight.requires_grad for module in modules)
+    if isinstance(method, Method):
+        if method.merged or not method.attached:
+            return None
+    elif method is not None:
+        inside = {id(p) for p in model.parameters()}
+        if any(p.requires_grad and id(p) not in inside for p in method.parameters()):
+            return None  # it does what nobody knows
+        method = None
+    if tape.unknown(model.config) is not None:
+        return None
+    shape = tape.Batch(
+        *batch["input_ids"].shape,
+        scored=int((batch["labels"][:, 1:] != IGNORE).sum()),
+        padded=mask is not None and not bool(mask.all()),
+        left=mask is not None and not bool(mask[:, 0].all()),
+        mask=mask is not None,
+    )
+    found = tape.rehearse(model.config, method, shape, tape.trained_in(model), size)
+    return None if found is None else found.kept

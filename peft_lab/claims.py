@@ -147,14 +147,19 @@ def card(name: str) -> dict:
     return cards[name]
 
 
-def settle(name: str, differences: Iterable[float]) -> Interval:
+def settle(name: str, found: Comparison | Iterable[float]) -> Interval | Comparison:
     """Compute a card's verdict, check it against the stored one, print the claim with both.
 
+    Args:
+        found: a `Comparison`, or the differences that an interval is to be made of.
+
     Returns:
-        The interval of the differences.
+        The comparison, or the interval of the differences.
     """
-    row, found = card(name), interval(differences)
+    row = card(name)
+    found = found if isinstance(found, Comparison) else interval(found)
     smallest = row["smallest_difference"]
     claim = f"{row['claim'].rstrip('.')} (needed: {smallest:.2f})"
-    check_equal(claim, verdict(found, smallest), row["verdict"])
+    said = found.verdict(smallest) if isinstance(found, Comparison) else verdict(found, smallest)
+    check_equal(claim, said, row["verdict"])
     return found

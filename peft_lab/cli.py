@@ -1,4 +1,5 @@
 """`peft-lab doctor`: is everything here? `peft-lab start`: the notebooks in a folder of your own.
+`peft-lab plan`: what training a model needs.
 
 `doctor` must run where much is missing, so nothing heavy is imported before it is asked for.
 """
@@ -302,6 +303,25 @@ def start(folder: Path, only: str | None, open_lab: bool) -> int:
     return subprocess.run(command, cwd=folder.expanduser()).returncode
 
 
+# ---- plan --------------------------------------------------------------------------------------
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Prints what training needs on a card, for one method or all."""
+    from peft_lab.planner import plan, plan_table
+
+    try:
+        made = plan(
+            options.model, options.method, options.gpu, rows=options.rows, length=options.length,
+            precision=options.precision, optimizer=options.optimizer,
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        print(f"peft-lab plan: {error}", file=sys.stderr)
+        return 1
+    plan_table(made)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="peft-lab", description="The course's own commands.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -314,9 +334,23 @@ def main(arguments: list[str] | None = None) -> int:
         "--only", metavar="03", help="bring this notebook back; yours is kept beside"
     )
     begin.add_argument("--no-lab", action="store_true", help="copy only")
+    ahead = commands.add_parser(
+        "plan", help="which method fits on which card, from the model's sizes alone"
+    )
+    ahead.add_argument(
+        "model", help="e.g. llama-3-8b, storyteller-micro, a folder with config.json"
+    )
+    ahead.add_argument("--method", help="e.g. lora; all of them if not given")
+    ahead.add_argument("--gpu", default="24GB", help="a size, or a card, e.g. A100-80GB")
+    ahead.add_argument("--rows", type=int, default=1, help="of a batch")
+    ahead.add_argument("--length", type=int, default=512, help="of a row, in tokens")
+    ahead.add_argument("--precision", default="bfloat16", help="of the weights, or float32")
+    ahead.add_argument("--optimizer", default="adamw", help="or sgd")
     options = parser.parse_args(arguments)
     if options.command == "doctor":
         return doctor()
+    if options.command == "plan":
+        return plan(options)
     return start(options.folder, options.only, open_lab=not options.no_lab)
 
 

@@ -608,6 +608,98 @@ def split_widget(config, budget: int) -> None:
     _play(draw, vectors=IntSlider(value=min(20, most), min=0, max=most, description="vectors"))
 
 
+# ---- 09: what fits on which card
+# ------------------------------------------------------------------------------------
+
+
+def plan_bars(model, gpu: str, rows: int, length: int, precision: str = "bfloat16") -> dict:
+    """What each method needs on a card, as ``plots.memory_stack`` takes it.
+
+    Returns:
+        {"bars": method -> its four parts in bytes, "card": bytes of the card, "fit": names of
+        those that fit, "plan": the ``planner.Plan``}. A text longer than the model's context is
+        cut to it.
+    """
+    from .model_configs import as_config
+    from .planner import plan
+
+    config = as_config(model)
+    length = min(length, dimensions(config).context or length)
+    made = plan(model, gpu=gpu, rows=rows, length=length, precision=precision)
+    known = [one for one in made.methods if one.peak is not None]
+    parts = ("weights", "gradients", "optimizer", "activations")
+    return {
+        "bars": {one.name: {part: getattr(one.bytes, part) for part in parts} for one in known},
+        "card": made.card.memory,
+        "fit": [one.name for one in known if one.fits],
+        "plan": made,
+    }
+
+
+def plan_table(model, gpu: str = "24GB", rows: int = 1, length: int = 512) -> None:
+    """Print what each method needs on a card."""
+    from .planner import plan_table as print_plan
+
+    print_plan(plan_bars(model, gpu, rows, length)["plan"])
+
+
+def plan_widget(
+    models: Sequence[str], cards: Sequence[str] = ("16GB", "24GB", "A100-80GB")
+) -> None:
+    """Choose model, card, batch and precision; see what fits."""
+    from ipywidgets import Dropdown, SelectionSlider, ToggleButtons
+
+    def draw(model, gpu, rows, length, precision):
+        from . import plots
+
+        at = plan_bars(model, gpu, rows, length, precision)
+        title = f"{model} on {gpu}: {len(at['fit'])} of {len(at['bars'])} methods fit"
+        figure = plots.memory_stack(at["bars"], title, size=(576, 420), origin="by formula")
+        names = ", ".join(at["fit"]) or "none"
+        plots.show(figure, see=f"the card has {size_text(at['card'])}; what fits: {names}.")
+
+    _play(
+        draw,
+        model=Dropdown(options=list(models), description="model"),
+        gpu=ToggleButtons(options=list(cards), description="card"),
+        rows=SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], description="rows"),
+        length=SelectionSlider(options=[128, 512, 2048], value=512, description="tokens"),
+        precision=ToggleButtons(options=["bfloat16", "float32"], description="weights"),
+    )
+
+
+# ---- 08: which one, when -------------------------------------------------------------------------
+
+
+def recommend_table() -> None:
+    """Print, for each kind of task and each wish, the method that the stored runs point to."""
+    from .recommend import TASKS, WISHES, recommend
+
+    print(f"{'':<13}" + "".join(f"{wish:<17}" for wish in WISHES))
+    for task in TASKS:
+        found = (recommend(task, wish=wish).method for wish in WISHES)
+        print(f"{task:<13}" + "".join(f"{method:<17}" for method in found).rstrip())
+
+
+def recommend_widget() -> None:
+    """Say what you want to do; read what the stored runs say, and on what they rest."""
+    from ipywidgets import Dropdown, SelectionSlider
+
+    from .recommend import ROWS, TASKS, WISHES, recommend
+
+    def draw(task, wish, examples, parameters):
+        print(recommend(task, wish=wish, examples=examples, parameters=parameters))
+
+    sizes = [("1.3 million", 1.3e6), ("125 million", 1.25e8), ("8 billion", 8e9)]
+    _play(
+        draw,
+        task=Dropdown(options=[*TASKS], description="task"),
+        wish=Dropdown(options=[*WISHES], description="besides"),
+        examples=SelectionSlider(options=ROWS, value=ROWS[-1], description="examples"),
+        parameters=Dropdown(options=sizes, description="your model"),
+    )
+
+
 # ---- the thin view
 # ------------------------------------------------------------------------------------
 

@@ -38,6 +38,21 @@ def test_both_sides_compute_the_same_loss_and_the_floor_keeps_least(table, count
         assert row.saved["ours"] <= row.saved["peft"], row.name
 
 
+def test_a_mixed_batch_says_what_its_rows_say_alone():
+    model = toy_model()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    rows = bench.mixed_rows(model, toy_examples(9), length=5, rounds=1)
+    assert [row.name for row in rows] == ["forward", "generate"]
+    for row in rows:
+        assert set(row.seconds) == {"mixed", "apart", "floor"}
+        assert row.loss_difference() < 1e-5, row.name
+        assert row.losses["floor"] != pytest.approx(row.losses["mixed"], abs=1e-3), row.name
+    lines = bench.mixed_table(rows).splitlines()
+    assert len({len(line) for line in lines}) == 1 and "mixed / apart" in lines[0]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
 def test_the_floor_has_a_gradient_to_its_input_and_trains_nothing():
     model, batch = toy_model(), collate(toy_examples(4), 0)
     floor, embedded = bench.Floor(model), []
@@ -91,6 +106,10 @@ def test_the_exit_status_tells_whether_the_claims_hold(ratio, status, monkeypatc
     monkeypatch.setattr(bench, "load_task", lambda name, tokenizer: task)
     monkeypatch.setattr(bench, "method_rows", lambda *args, **kwargs: [row(ratio)])
     monkeypatch.setattr(bench, "shipped_rows", lambda *args, **kwargs: [row()])
+    monkeypatch.setattr(bench, "mixed_rows", lambda *args, **kwargs: [mixed])
+    sides = ("mixed", "apart", "floor")
+    seconds, losses = ({side: [value] * 3 for side in sides} for value in (1.0, 2.0))
+    mixed = bench.Row("forward", seconds, {}, losses, ("mixed", "apart"))
     threads = torch.get_num_threads()
     try:
         assert bench.main(["--quick"]) == status

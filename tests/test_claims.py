@@ -72,3 +72,55 @@ def test_the_interval_over_test_texts_is_paired_and_weighs_by_tokens():
     assert found == claims.item_interval(uneven, better, tokens)  # the same draws each time
     with pytest.raises(ValueError, match="test_items"):
         claims.item_interval([{}], better, tokens)
+
+
+def runs(losses, items=None, seeds=None):
+    """Stored runs of one arm: a test loss a seed, and the loss of each test text."""
+    seeds = range(len(losses)) if seeds is None else seeds
+    return [
+        {"seed": seed, "test_nats": loss, "test_items": items or [loss] * 50}
+        for seed, loss in zip(seeds, losses, strict=True)
+    ]
+
+
+def test_a_comparison_is_paired_by_seed_in_any_order():
+    better = runs([3.0, 3.4, 3.2])
+    worse = runs([3.2 + 0.2, 3.0 + 0.2, 3.4 + 0.2], seeds=[2, 0, 1])
+    found = claims.compare(worse, better, [1] * 50)
+    assert found.seeds == pytest.approx((0.2, 0.2, 0.2))
+    assert (
+        found.verdict(0.1) == "shown"
+        and claims.compare(better, worse, [1] * 50).verdict(0.1) == "opposite"
+    )
+
+
+def test_a_difference_is_shown_only_where_seeds_and_texts_agree():
+    better = runs([3.0, 3.0, 3.0])
+    one_text = [3.0] * 49 + [13.0]  # all the gain is in a single text
+    found = claims.compare(runs([3.2] * 3, one_text), better, [1] * 50)
+    assert found.seeds.low == pytest.approx(0.2) and found.texts.low < 0.05
+    assert found.verdict(0.05) == "not shown"
+    one_seed = claims.compare(runs([3.0, 3.0, 3.6], [3.2] * 50), better, [1] * 50)
+    assert one_seed.texts.low == pytest.approx(0.2) and one_seed.seeds.low < 0
+    assert one_seed.verdict(0.05) == "not shown"
+    assert (one_seed.low, one_seed.high) == (one_seed.seeds.low, one_seed.seeds.high)
+
+
+def test_the_base_has_one_run_and_is_set_against_each_seed():
+    base = runs([4.0], seeds=[None])
+    found = claims.compare(base, runs([3.0, 3.2, 3.1]), [1] * 50)
+    assert found.mean == pytest.approx(0.9) and found.seeds.low < 0.9 < found.seeds.high
+    assert str(found).startswith("+0.900 (+0.")
+    with pytest.raises(ValueError, match="0 seeds in common"):
+        claims.compare(runs([1.0], seeds=[7]), runs([1.0, 2.0]), [1] * 50)
+
+
+def test_settle_takes_a_comparison(monkeypatch):
+    monkeypatch.setenv("PEFT_LAB_STRICT", "1")
+    monkeypatch.setattr(
+        claims, "card", lambda name: {"claim": "c", "smallest_difference": 0.1, "verdict": "shown"}
+    )
+    found = claims.compare(runs([3.2] * 3), runs([3.0] * 3), [1] * 50)
+    assert settle("x", found) is found
+    with pytest.raises(AssertionError, match="opposite"):
+        settle("x", claims.compare(runs([3.0] * 3), runs([3.2] * 3), [1] * 50))

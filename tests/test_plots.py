@@ -69,6 +69,22 @@ FIGURES = {
     "gate_map": (({"prefix": [0.4, 0.6], "adapter": [[0.1] * 30] * 2, "lora": [[0.9] * 30] * 2},
                   ["▁little"] * 30), {"origin": "live, 1 seed"}),
     "budget_bar": (({"prompt": 2_560, "LoRA": 14_336}, 17_000), {}),
+    "quality_and_price": (({"prompt": RUNS, "LoRA 8, all": [3.9, 3.8, 3.85]},
+                           {"numbers (log)": {"prompt": 2_560, "LoRA 8, all": 78_080},
+                            "a step (ms)": {"prompt": 40.0}},
+                           {"prompt": "virtual tokens", "LoRA 8, all": "low rank"}),
+                          {**MANY, "linear": ("a step (ms)",)}),
+    "gains_by_task": (({"poems": {"LoRA": [0.9, 0.95, 0.92], "prompt": [0.5, 0.6, 0.4]},
+                        "code": {"LoRA": [0.1, 0.2, 0.15], "prompt": [0.0, 0.1, 0.05]},
+                        "nepali": {"LoRA": [1.1, 1.2, 1.05]}},), {"origin": ORIGIN}),
+    "four_ways": (({"one step": {"full": 44.0, "prompt": 40.0},
+                    "after 15 steps": {"full": RUNS, "prompt": [4.5, 4.6, 4.7]},
+                    "to swap": {"full": 30.0, "prompt": 0.4}},),
+                  {"units": {"one step": "ms", "after 15 steps": "nats a token", "to swap": "ms"},
+                   "log": ("to swap",), "origin": ORIGIN}),
+    "verdict_table": (([("PEFT works as well, or almost as well, as full fine-tuning",
+                         "it depends", "on poems 0.05 nats behind, on moods 0.10"),
+                        ("fewer steps", "opposite", "4.2 against 4.6 nats after 15 steps")],), {}),
 }  # fmt: skip
 TITLE = "What was found, in one short sentence"
 
@@ -85,6 +101,7 @@ def make(name: str, **changes) -> Figure:
         "cut_in_places": 0,
         "gate_map": 2,
         "budget_bar": 2,
+        "quality_and_price": 3,
     }
     at = places.get(name, 1)
     return getattr(plots, name)(*args[:at], TITLE, *args[at:], **{**options, **changes})
@@ -165,6 +182,8 @@ TOO_FEW = {
     "with_band": ({"prompt": {1: RUNS, 5: FEW}},),
     "against_parameters": ({"prompt": (640, FEW)},),
     "rate_sensitivity": ({"direct": {1e-3: FEW}},),
+    "quality_and_price": ({"prompt": FEW}, {"n": {"prompt": 1}}, {"prompt": "low rank"}),
+    "gains_by_task": ({"poems": {"prompt": FEW}},),
 }
 
 
@@ -236,6 +255,14 @@ BAD = [
     (lambda: plots.spectra({"a": [0.0]}, TITLE), r"\['a'\] have no singular value"),
     (lambda: plots.against_rank({"a": {0: 4.0}}, TITLE), "from rank 1"),
     (lambda: plots.learn_forget({"a": {}}, TITLE), "a point at least"),
+    (lambda: plots.quality_and_price({"a": RUNS}, {"n": {"a": 1}}, {"a": "magic"}, TITLE,
+                                     bases=BASES), r"family: \['a'\] must be one of weights"),
+    (lambda: plots.gains_by_task({}, TITLE, origin=ORIGIN), "nothing"),
+    (lambda: plots.four_ways({"x": {"a": 1.0}, "y": {"b": 1.0}}, TITLE, units={"x": "ms"},
+                             origin=ORIGIN), r"'y' has the methods \['b'\]"),
+    (lambda: plots.four_ways({"x": {"a": 1.0}}, TITLE, units={}, origin=ORIGIN), "'x' has none"),
+    (lambda: plots.verdict_table([("a", "perhaps", "b")], TITLE), "perhaps"),
+    (lambda: plots.verdict_table([], TITLE), "verdicts are"),
     (lambda: canvas(" "), "title"),
     (lambda: plots.show(canvas(TITLE)[0], see=""), "see"),
 ]  # fmt: skip

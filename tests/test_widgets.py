@@ -163,6 +163,22 @@ def test_a_split_budget_is_never_overdrawn_and_never_has_room_for_a_rank():
         widgets.split_bill(CONFIG, 100, 100)
 
 
+@pytest.mark.parametrize("gpu", ["16GB", "24GB", "A100-80GB", "3GB"])
+def test_plan_bars_over_the_grid(gpu):
+    from peft_lab.planner import METHODS, find_card, plan
+
+    for name, rows, length in itertools.product(("gpt2", "llama-3-8b"), (1, 64), (128, 2048)):
+        at = widgets.plan_bars(name, gpu, rows, length)
+        told = plan(
+            name, gpu=gpu, rows=rows, length=min(length, 1024 if name == "gpt2" else length)
+        )
+        assert at["plan"] == told and at["card"] == find_card(gpu).memory
+        assert set(at["bars"]) == set(METHODS) - ({"bitfit"} if name == "llama-3-8b" else set())
+        assert at["fit"] == [one.name for one in told.methods if one.fits]
+        for method, bars in at["bars"].items():
+            assert sum(bars.values()) == told[method].bytes.total
+
+
 VIEWS = {
     "talent_widget": (tell, list(TALENTS), LINES),
     "samples_widget": (SAMPLES,),
@@ -174,6 +190,7 @@ VIEWS = {
     "module_widget": (CONFIG, 8),
     "lora_widget": (CONFIG,),
     "split_widget": (CONFIG, 1000),
+    "plan_widget": (["gpt2", "llama-3-8b"],),
 }
 TWINS = {
     "talent_table": (TALENTS, LINES),
@@ -186,6 +203,7 @@ TWINS = {
     "module_table": (CONFIG,),
     "lora_table": (CONFIG,),
     "split_table": (CONFIG, 1000, (0, 1)),
+    "plan_table": ("gpt2",),
 }
 
 

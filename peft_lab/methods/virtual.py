@@ -104,10 +104,8 @@ class VirtualTokens:
                 if ((counted != positions) & mask[:, -T:].bool()).any():
                     positions = counted
         if valid is None:
-            own = torch.arange(self.length, device=tokens.device)[None]  # (1, n)
             positions = positions + self.length  # (B or 1, T)
         else:
-            own = (valid.cumsum(1) - 1).clamp_min(0)  # (B, n)
             positions = (positions + valid.sum(1, keepdim=True)).clamp_min(0)  # (B, T)
             mask = valid.long().new_ones(rows, past + T) if mask is None else mask
         if mask is not None:
@@ -124,8 +122,11 @@ class VirtualTokens:
                 embeds = self.anatomy.embedding(ids) if embeds is None else embeds  # (B, T, d)
                 prompts = [fn(rows).to(embeds) for fn in self.prompts]
                 call["input_ids"], call["inputs_embeds"] = None, torch.cat([*prompts, embeds], 1)
+                own = torch.arange(self.length, device=positions.device)[None]  # (1, n)
+                if valid is not None:
+                    own = (valid.cumsum(1) - 1).clamp_min(0)  # (B, n)
                 own = own[:, self.prefix_length :].expand(len(positions), -1)
-                positions = torch.cat([own, positions], 1)  # (B or 1, n+T)
+                positions = torch.cat([own, positions], 1)
                 trim = self.prompt_length
         self._calls[threading.get_ident()] = keep_cache, trim
         call["attention_mask"] = mask
@@ -256,6 +257,8 @@ def shut(columns: slice, layer: int, place=None):
         rows, shift = slice(None), 0
         if place is not None:
             rows, shift = place(len(x))
+            if not len(rows):
+                return args, kwargs
             mask = mask.expand(len(x), -1, -1, -1)
         mask = mask.clone()  # (B, 1, T, n+T), shared by all layers
         gone = max(0, seen - mask.shape[-1])  # columns that a sliding window has left behind

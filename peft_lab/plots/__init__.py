@@ -4,6 +4,7 @@
 runs refuse fewer than three seeds and mixed base models.
 """
 
+from .choices import four_ways, gains_by_task, quality_and_price, verdict_table
 from .curves import (
     against_k,
     against_parameters,
@@ -32,10 +33,11 @@ from .pictures import (
 from .style import CourseFigure, png, show
 
 __all__ = [
-    "CourseFigure", "against_k", "against_parameters", "against_rank", "beside", "brick_wall",
-    "budget_bar", "cut_in_places", "form_ladder", "forward_map", "forward_steps", "gate_map",
-    "heat_map", "learn_forget", "live_curve", "loss_curves", "low_rank", "memory_rows",
-    "memory_stack", "norms", "parts_and_sum", "png", "rate_sensitivity", "sequence_rows", "show",
-    "spectra", "text_cards", "tied_and_free", "where_they_act",
-    "which_data_which_parameters", "with_band",
+    "against_k", "against_parameters", "against_rank", "beside", "brick_wall", "budget_bar",
+    "CourseFigure", "cut_in_places", "form_ladder", "forward_map", "forward_steps", "four_ways",
+    "gains_by_task", "gate_map", "heat_map", "learn_forget", "live_curve", "loss_curves",
+    "low_rank", "memory_rows", "memory_stack", "norms", "parts_and_sum", "png",
+    "quality_and_price", "rate_sensitivity", "sequence_rows", "show", "spectra", "text_cards",
+    "tied_and_free", "verdict_table", "where_they_act", "which_data_which_parameters",
+    "with_band",
 ]  # fmt: skip

@@ -6,7 +6,20 @@ it holds for 176 billion parameters as for one million. Nothing in it is fitted:
 what each operation saves, `families` which operations a model does, `methods` what a method adds.
 """
 
-from .families import Batch, Trained, keeps
+from .families import (
+    PARTS,
+    Batch,
+    Rehearsal,
+    Trained,
+    has_final_norm,
+    rehearse,
+    trained_in,
+    unknown,
+)
+from .methods import leaves, trained_by
 from .operations import Tape
 
-__all__ = ["Batch", "Tape", "Trained", "keeps"]
+__all__ = [
+    "PARTS", "Batch", "Rehearsal", "Tape", "Trained", "has_final_norm", "leaves", "rehearse",
+    "trained_by", "trained_in", "unknown",
+]  # fmt: skip

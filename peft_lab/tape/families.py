@@ -2,16 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
-from ..anatomy import Dimensions, dimensions, linear_shapes
+from ..anatomy import Anatomy, Dimensions, dimensions, linear_shapes
 from .methods import Changes, changes_of
 from .operations import BOOL, FLOAT, INDEX, Tape, Tensor
 
 Trained = Callable[[int | None, str, str], bool]  # block or None, part, "weight" or "bias"
 
 # Parts that are no linear layers, and where they are: in a block, and in the decoder.
-_LLAMA = ({"norm1": "input_layernorm", "norm2": "post_attention_layernorm",
-           "q_norm": "self_attn.q_norm", "k_norm": "self_attn.k_norm"}, {"final_norm": "norm"})  # fmt: skip
+_LLAMA = (
+    {
+        "norm1": "input_layernorm",
+        "norm2": "post_attention_layernorm",
+        "q_norm": "self_attn.q_norm",
+        "k_norm": "self_attn.k_norm",
+    },
+    {"final_norm": "norm"},
+)
 PARTS = {
     "gpt2": ({"norm1": "ln_1", "norm2": "ln_2"}, {"positions": "wpe", "final_norm": "ln_f"}),
     "opt": (
@@ -60,11 +68,44 @@ def unknown(config) -> str | None:
         return f"the activation function {activation_name(config)!r}"
     if getattr(config, "_attn_implementation", None) not in (None, "sdpa") and kind != "bloom":
         return f"attention of the kind {config._attn_implementation!r}"
-    if kind == "gpt2" and (config.scale_attn_by_inverse_layer_idx or config.reorder_and_upcast_attn):
+    if kind == "gpt2" and (
+        config.scale_attn_by_inverse_layer_idx or config.reorder_and_upcast_attn
+    ):
         return "GPT-2 with attention of another kind"
-    if kind == "bloom" and (config.apply_residual_connection_post_layernorm or config.pretraining_tp > 1):
+    if kind == "bloom" and (
+        config.apply_residual_connection_post_layernorm or config.pretraining_tp > 1
+    ):
         return "BLOOM with another residual stream"
     return None
+
+
+def has_final_norm(config) -> bool:
+    """Whether a norm comes before the head: not in OPT-350m."""
+    return config.model_type != "opt" or (
+        config.do_layer_norm_before and not config._remove_final_layer_norm
+    )
+
+
+def trained_in(model) -> Trained:
+    """Which tensors of a model require a gradient."""
+    anatomy = Anatomy(model)
+    inside, outside = PARTS[model.config.model_type]
+
+    def trained(layer: int | None, part: str, kind: str) -> bool:
+        if part == "embedding":
+            module = anatomy.embedding
+        elif part == "head":
+            module = model.get_output_embeddings()
+        elif layer is None:
+            module = getattr(anatomy.body, outside[part], None)
+        elif part in inside:
+            module = reduce(getattr, inside[part].split("."), anatomy.blocks[layer])
+        else:
+            module = anatomy.linear(layer, part)[0]
+        parameter = getattr(module, kind, None)
+        return parameter is not None and parameter.requires_grad
+
+    return trained
 
 
 def activation_name(config) -> str:
@@ -73,19 +114,29 @@ def activation_name(config) -> str:
     return getattr(config, "activation_function", None) or config.hidden_act
 
 
-def keeps(config, method, batch: Batch, trained: Trained, size: int = FLOAT) -> dict | None:
-    """Bytes that the forward pass keeps for the backward pass, while the model trains.
+@dataclass(frozen=True)
+class Rehearsal:
+    """A training step, not run.
+
+    Attributes:
+        kept: bytes kept for the backward pass, by part: "attention" (what goes in and comes out),
+            "prefix" (its share of the keys and values), "logits" (head and loss), "embeddings",
+            "blocks" (all else).
+        operations: of forward and backward pass, a multiplication and an addition counting as two.
+    """
+
+    kept: dict[str, int]
+    operations: int
+
+
+def rehearse(config, method, batch: Batch, trained: Trained, size: int = FLOAT) -> Rehearsal | None:
+    """What a training step keeps and computes; None where this is not known.
 
     Args:
         config: of the model.
         method: attached to it, or to be; None for none.
         trained: which of the model's own tensors are.
         size: bytes of a number of the base model.
-
-    Returns:
-        {"attention": what goes in and out of it, "prefix": the share of its keys and values that
-        the prefix takes, "logits": head and loss, "blocks": all else, "embeddings": bytes}; None
-        where this is not known.
     """
     changes = changes_of(method, config) if unknown(config) is None else None
     if changes is None:
@@ -112,7 +163,7 @@ class _Pass:
         self.position_rows = batch.rows if batch.left and changes.virtual else 1
         self.prefix_bytes = 0
 
-    def run(self) -> dict[str, int]:
+    def run(self) -> Rehearsal:
         tape, d = self.tape, self.size.hidden_size
         with tape.part("embeddings"):
             x = self._embed()
@@ -123,14 +174,14 @@ class _Pass:
         for layer in range(self.size.layers):
             x = self._block(layer, x)
         with tape.part("logits"):
-            if self._final_norm():
+            if has_final_norm(self.config):
                 x = self._norm(None, "final_norm", x, d)
             self._head(x)
         told = dict.fromkeys(("embeddings", "blocks", "attention", "prefix", "logits"), 0)
         told |= tape.bytes()
         told["prefix"] = min(self.prefix_bytes, told["attention"])
         told["attention"] -= told["prefix"]
-        return told
+        return Rehearsal(told, tape.operations)
 
     # parts
 
@@ -156,24 +207,20 @@ class _Pass:
         return tape.dropout(x, self.drop["embedding"])
 
     def _norm(self, layer: int | None, part: str, x: Tensor, d: int) -> Tensor:
-        weight = self.trained(layer, part, "weight")
+        affine = getattr(self.config, "layer_norm_elementwise_affine", True)  # OPT can do without
+        weight = affine and self.trained(layer, part, "weight")
         if self.size.family.layer_norm:
-            return self.tape.layer_norm(x, d, weight or self.trained(layer, part, "bias"))
+            bias = affine and self.trained(layer, part, "bias")
+            return self.tape.layer_norm(x, d, weight or bias)
         return self.tape.rms_norm(x, d, weight)
-
-    def _final_norm(self) -> bool:
-        config = self.config
-        return self.kind != "opt" or (
-            config.do_layer_norm_before and not config._remove_final_layer_norm
-        )
 
     def _linear(self, layer: int, role: str, x: Tensor) -> Tensor:
         """A linear layer and what the method does before and after it."""
-        inputs, outputs, _ = self.shapes[role]
+        inputs, outputs, biased = self.shapes[role]
         for change in self.changes.before(layer, role):
             x = change(self.tape, x)
-        trained = [self.trained(layer, role, kind) for kind in ("weight", "bias")]
-        y = self.tape.linear(x, inputs, outputs, *trained)
+        weight, bias = (self.trained(layer, role, kind) for kind in ("weight", "bias"))
+        y = self.tape.linear(x, inputs, outputs, weight, bias and biased)
         for change in self.changes.after(layer, role):
             y = change(self.tape, x, y)
         return y
@@ -230,11 +277,18 @@ class _Pass:
                 elif self.kind != "bloom":  # scaled first
                     q, k = tape.copy(q), tape.copy(k)
                 out = tape.plain_attention(q, k, v, queries, columns, p)
+        tape.operations += self._attend(queries, out.live)
         if prefix and len(tape.saved) > before:
             heads = k.numbers // (batch.rows * columns)
             self.prefix_bytes += 2 * batch.rows * prefix * heads * tape.size
         # GPT-NeoX lays its heads out anew: what the next layer reads is a copy
         return tape.copy(out) if self.kind == "gpt_neox" else out
+
+    def _attend(self, queries: int, live: bool) -> int:
+        """Operations of attention: for each column that a query sees a product for its weight and
+        one for its value, twice that on the way back. What comes later is skipped."""
+        seen = self.changes.prefix + (self.length + 1) / 2
+        return int(4 * self.size.head_dim * queries * seen) * (3 if live else 1)
 
     def _queries_keys_values(self, layer: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tape, size = self.tape, self.size

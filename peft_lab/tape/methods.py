@@ -8,8 +8,11 @@ from ..anatomy import Dimensions, dimensions, linear_shapes, role_sizes
 from ..methods import (
     IA3,
     Adapter,
+    BitFit,
     Compose,
+    EmbeddingTuning,
     FullFineTuning,
+    LayerFreezing,
     LoRA,
     PrefixTuning,
     PromptTuning,
@@ -75,6 +78,30 @@ class Changes:
         """What happens before the model sees its virtual tokens."""
         for make in self.makers:
             make(tape)
+
+
+def leaves(method) -> list:
+    """A method, or the members of a composition."""
+    return list(method.members) if isinstance(method, Compose) else [method]
+
+
+def trained_by(method, config) -> Callable[[int | None, str, str], bool]:
+    """Which of the model's own tensors a method trains: (block or None, part, "weight" or "bias")
+    -> whether it does."""
+    tied, layers = dimensions(config).tied, dimensions(config).layers
+    chosen = []
+    for leaf in leaves(method):
+        if isinstance(leaf, LayerFreezing):
+            blocks = leaf.blocks(layers)
+            chosen.append(lambda layer, part, kind, blocks=blocks: layer in blocks)
+        elif isinstance(leaf, BitFit):
+            chosen.append(lambda layer, part, kind: kind == "bias")
+        elif isinstance(leaf, EmbeddingTuning):
+            places = ("embedding", "head") if tied else ("embedding",)
+            chosen.append(lambda layer, part, kind, places=places: part in places)
+        elif isinstance(leaf, FullFineTuning):
+            chosen.append(lambda layer, part, kind: True)
+    return lambda *place: any(trains(*place) for trains in chosen)
 
 
 def changes_of(method, config) -> Changes | None:
@@ -147,7 +174,9 @@ def _(method: PrefixTuning, changes: Changes) -> None:
         size = changes.size
         if method.hidden is not None:  # tanh saves its result, as relu does
             h, outputs = method.hidden, 2 * len(layers) * size.kv_size
-            x = tape.linear(tape.parameter(method.length * size.kv_size), size.kv_size, h, True, True)
+            x = tape.linear(
+                tape.parameter(method.length * size.kv_size), size.kv_size, h, True, True
+            )
             tape.linear(tape.activation(x, "relu"), h, outputs, True, True)
         if isinstance(method, GatedPrefix):
             tape.sigmoid(tape.parameter(size.layers))
@@ -162,7 +191,9 @@ def _(method: IA3, changes: Changes) -> None:
             place, fused = changes.place(layer, role)
             changes.output(place, _scaled(changes, fused))
         if method.feed_forward:
-            changes.input((layer, "down"), lambda tape, x: _times_scale(tape, x, changes.size.inner))
+            changes.input(
+                (layer, "down"), lambda tape, x: _times_scale(tape, x, changes.size.inner)
+            )
 
 
 def _times_scale(tape: Tape, x: Tensor, width: int) -> Tensor:

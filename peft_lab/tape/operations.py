@@ -39,6 +39,7 @@ class Tape:
     def __init__(self, size: int = FLOAT):
         self.size = size
         self.saved: dict[Storage, str] = {}
+        self.operations = 0  # of the matrix products, there and back
         self._part = "blocks"
 
     @contextmanager
@@ -104,6 +105,7 @@ class Tape:
         """The gradient of the weight needs the input; those of bias and input need neither."""
         if weight:
             self.save(x)
+        self.operations += 2 * x.numbers * outputs * (1 + x.live + weight)
         return self.new(x.numbers // inputs * outputs, x.live or weight or bias, x.size)
 
     def layer_norm(self, x: Tensor, d: int, trained: bool) -> Tensor:
@@ -149,9 +151,7 @@ class Tape:
             self.save(y)
         return y
 
-    def fused_attention(
-        self, q: Tensor, k: Tensor, v: Tensor, queries: int, mask: int
-    ) -> Tensor:
+    def fused_attention(self, q: Tensor, k: Tensor, v: Tensor, queries: int, mask: int) -> Tensor:
         """The fused kernel: it saves what goes in and comes out, and for each query of each head
         the logarithm of the softmax's sum, but none of the weights.
 

@@ -1,0 +1,262 @@
+"""Which method fits on which card, how long a step takes at least, how large its file is.
+
+All from a config alone: no weights, no card. The memory is `accounting.memory`'s prediction and
+the peak it makes; the time is a lower bound, since no program can compute faster than the card's
+rate nor move bytes faster than its memory: the larger of the two counts. Real steps take two to
+five times as long.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from . import footprint as fp
+from . import methods as kinds
+from .anatomy import dimensions
+from .methods import Method
+from .model_configs import as_config
+
+CHECKED = "https://inferenceengineering.tech/cheat-sheets/hardware"
+WAREDB = "https://waredb.com/processor/nvidia-geforce-rtx-4090"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A graphics card. Rates are peaks of the dense tensor cores in half precision."""
+
+    name: str
+    memory: int  # bytes; a "24 GB" card has 24 GiB
+    rate: float | None  # operations a second; None: a size, and no card of that size is known
+    bandwidth: float | None  # bytes a second
+    source: str  # the maker's document
+    checked: str  # where the figures were compared
+
+
+GIB = 1 << 30
+CARDS = (
+    Card("T4", 16 * GIB, 65e12, 320e9, "NVIDIA T4 datasheet",
+         "https://sysrqmts.com/gpus/compare/nvidia-a100-sxm4-40-gb-vs-nvidia-tesla-t4"),
+    Card("A10", 24 * GIB, 125e12, 600e9, "NVIDIA A10 datasheet", "https://gist.github.com/kimbochen"),
+    Card("RTX-3090", 24 * GIB, 71e12, 936e9, "NVIDIA GA102 whitepaper",
+         "https://huggingface.co/datasets/Fdddhhhill/Advanced_AI_GPU_Benchmark_Dataset.csv"),
+    Card("RTX-4090", 24 * GIB, 165.2e12, 1008e9, "NVIDIA Ada whitepaper", WAREDB),
+    Card("V100-32GB", 32 * GIB, 125e12, 900e9, "NVIDIA V100 datasheet (SXM2)",
+         "https://ozyphus.github.io/gpu-maths.html"),
+    Card("A100-40GB", 40 * GIB, 312e12, 1555e9, "NVIDIA A100 datasheet",
+         "https://sysrqmts.com/gpus/compare/nvidia-a100-sxm4-40-gb-vs-nvidia-tesla-t4"),
+    Card("A100-80GB", 80 * GIB, 312e12, 2039e9, "NVIDIA A100 datasheet (SXM)", CHECKED),
+    Card("H100", 80 * GIB, 989e12, 3350e9, "NVIDIA H100 datasheet (SXM), half of the sparse rate",
+         CHECKED),
+    Card("H200", 141 * 10**9, 989e12, 4800e9, "NVIDIA H200 datasheet, half of the sparse rate",
+         CHECKED),
+)  # fmt: skip
+METHODS = {  # name -> how it is made; usual sizes
+    "full": lambda: kinds.FullFineTuning(),
+    "top-1": lambda: kinds.LayerFreezing.top(1),
+    "bitfit": lambda: kinds.BitFit(),
+    "prompt": lambda: kinds.PromptTuning(20),
+    "prefix": lambda: kinds.PrefixTuning(20),
+    "p-tuning": lambda: kinds.PTuning(20, 128),
+    "adapter": lambda: kinds.Adapter(64),
+    "houlsby": lambda: kinds.Adapter(64, "houlsby"),
+    "ia3": lambda: kinds.IA3(),
+    "lora": lambda: kinds.LoRA(8),
+    "lora-all": lambda: kinds.LoRA(16, targets="all"),
+    "mam": lambda: kinds.MAMAdapter(),
+    "unipelt": lambda: kinds.UniPELT(),
+}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What one method needs.
+
+    Attributes:
+        trained: numbers.
+        file: bytes of what is saved, without its header.
+        bytes: weights, gradients, optimizer, activations; None if nothing can be trained.
+        peak: bytes at the fullest moment; None where activations are not predicted.
+        share: of the card's memory.
+        seconds: of a step, at least; None for a card whose rates are not known.
+        bound: "operations" or "bytes": which of them takes the time.
+        note: why a number is missing.
+    """
+
+    name: str
+    trained: int
+    file: int
+    bytes: fp.Bytes | None = None
+    peak: int | None = None
+    share: float | None = None
+    seconds: float | None = None
+    bound: str = ""
+    note: str = ""
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the peak is below the card's memory. The driver takes some too, and memory is
+        handed out in pieces: above nine tenths do not count on it."""
+        return None if self.share is None else self.share <= 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan for one model on one card."""
+
+    model: str
+    parameters: int
+    card: Card
+    rows: int
+    length: int
+    precision: str
+    methods: tuple[Planned, ...]
+
+    def __getitem__(self, name: str) -> Planned:
+        return next(planned for planned in self.methods if planned.name == name)
+
+
+def find_card(name: str) -> Card:
+    """A card by its name, or the fastest known with the memory that a size names ("24GB").
+
+    Raises:
+        ValueError: neither a card nor a size.
+    """
+    for card in CARDS:
+        if card.name.lower() == str(name).lower():
+            return card
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:gb?|gib)\s*", str(name), re.IGNORECASE)
+    if not match or float(match.group(1)) <= 0:
+        known = ", ".join(card.name for card in CARDS)
+        raise ValueError(f"gpu: {name!r} is neither a size such as 24GB nor one of {known}.")
+    size = float(match.group(1))
+    same = [card for card in CARDS if round(card.memory / GIB) == size or card.memory == size * 1e9]
+    if same:
+        fastest = max(same, key=lambda card: card.rate)
+        return replace(fastest, name=f"{size:g}GB ({fastest.name})")
+    return Card(f"{size:g}GB", int(size * GIB), None, None, "", "")
+
+
+def make_method(name: str) -> Method:
+    """A method of usual size by its name in `METHODS`."""
+    if name not in METHODS:
+        raise ValueError(f"method: there is no {name!r}; known are {', '.join(METHODS)}.")
+    return METHODS[name]()
+
+
+def plan(
+    model,
+    method: str | Method | None = None,
+    gpu: str = "24GB",
+    *,
+    rows: int = 1,
+    length: int = 512,
+    precision: str = "bfloat16",
+    optimizer: str = "adamw",
+) -> Plan:
+    """What training needs on a card, for one method or all.
+
+    Args:
+        model: a model, a config, one of `known_configs()`, a model of the course, or a folder.
+        method: a name in `METHODS`, a method, or None for all of those.
+        gpu: a card's name, or a size such as "24GB".
+        rows, length: the batch, all of it text, each token but the first scored.
+        precision: of the base's weights, see `accounting.memory`. What trains the model's own
+            tensors, "full" among them, trains them in it.
+        optimizer: "adamw" or "sgd".
+
+    Raises:
+        ValueError: an unknown model, method, card or precision; a text longer than the context.
+    """
+    config, card = as_config(model), find_card(gpu)
+    size = dimensions(config)
+    for name, value in (("rows", rows), ("length", length)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
+    if size.context is not None and length > size.context:
+        raise ValueError(f"length: {length} tokens, but the model's context is {size.context}.")
+    chosen = {name: make_method(name) for name in METHODS} if method is None else None
+    if chosen is None:
+        named = isinstance(method, str)
+        chosen = {
+            method if named else type(method).__name__: make_method(method) if named else method
+        }
+    told = [
+        _planned(name, one, config, card, rows, length, precision, optimizer)
+        for name, one in chosen.items()
+    ]
+    shown = str(model) if isinstance(model, str) else f"a {config.model_type} model"
+    total = fp.total_parameters(config)
+    return Plan(shown, total, card, rows, length, precision, tuple(told))
+
+
+def _planned(name, method, config, card, rows, length, precision, optimizer) -> Planned:
+    try:
+        own, inside = fp.split(method, config)
+    except ValueError as error:  # it does not fit this model: a rank above a width, a layer
+        return Planned(name, 0, 0, note=str(error))
+    number_size = fp.check_precision(precision)
+    trained, file = own + inside, 4 * own + number_size * inside
+    if not trained:
+        return Planned(name, 0, 0, note="finds nothing to train in this model")
+    needed = fp.footprint(config, method, rows, length, optimizer, precision)
+    found = fp.rehearsal(config, method, rows, length, precision)
+    if found is None:
+        return Planned(name, trained, file, needed, note="activations are not predicted")
+    peak = peak_bytes(needed, rows * (length - 1), dimensions(config).vocabulary)
+    seconds, bound = None, ""
+    if card.rate is not None:
+        times = {
+            "operations": found.operations / card.rate,
+            "bytes": moved(needed) / card.bandwidth,
+        }
+        bound = max(times, key=times.get)
+        seconds = times[bound]
+    return Planned(name, trained, file, needed, peak, peak / card.memory, seconds, bound)
+
+
+def peak_bytes(needed: fp.Bytes, scored: int, vocabulary: int) -> int:
+    """Bytes at the fullest moment of a step.
+
+    Either the backward pass begins: all activations are there, and the loss makes two gradients as
+    large as its log-probabilities. Or it ends: all gradients are there, and the optimizer makes
+    one more tensor as large as each of them.
+    """
+    begins = needed.activations + 2 * 4 * scored * vocabulary
+    return needed.weights + needed.optimizer + max(begins, 2 * needed.gradients)
+
+
+def moved(needed: fp.Bytes) -> int:
+    """Bytes that a step must move: the weights, there and back; activations, written and read;
+    gradients, written and read; what is trained and the optimizer's state, read and written."""
+    trained = needed.gradients  # as large as what they are for
+    return 2 * (needed.weights + needed.activations + needed.gradients + trained + needed.optimizer)
+
+
+def plan_table(made: Plan) -> None:
+    """Print a plan, a line a method."""
+    card = made.card
+    print(f"{made.model}: {made.parameters:,} parameters in {made.precision}; "
+          f"{made.rows} x {made.length} tokens; {card.name}, {_gib(card.memory)}")  # fmt: skip
+    print(f"{'method':<10}{'trained':>15}{'file':>11}{'activations':>13}{'peak':>11}"
+          f"{'of card':>9}{'fits':>7}{'step, at least':>16}")  # fmt: skip
+    for one in made.methods:
+        if one.bytes is None:
+            print(f"{one.name:<10}  {one.note}")
+            continue
+        known = one.peak is not None
+        kept, peak = (_gib(one.bytes.activations), _gib(one.peak)) if known else ("?", "?")
+        share = f"{one.share:.0%}" if known else "?"
+        fits = "?" if not known else "no" if not one.fits else "tight" if one.share > 0.9 else "yes"
+        step = "?" if one.seconds is None else _time(one.seconds)
+        print(f"{one.name:<10}{one.trained:>15,}{_gib(one.file):>11}{kept:>13}{peak:>11}"
+              f"{share:>9}{fits:>7}{step:>16}")  # fmt: skip
+    print("peak: weights, optimizer state, and activations or gradients; by closed forms")
+    if any(one.seconds is not None for one in made.methods):
+        print(f"step: what {card.name} needs at its peak rates; real ones take longer")
+
+
+def _gib(count: int) -> str:
+    return fp.format_bytes(count)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

@@ -1,0 +1,254 @@
+"""Which one, when: quality and price, gains task by task, "fast" in four ways, verdicts."""
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+import matplotlib
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from .curves import LOSS, _margin, _place
+from .style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RC,
+    VERMILION,
+    CourseFigure,
+    canvas,
+    count_text,
+    ink,
+    one_base,
+    several,
+    style_of,
+)
+
+FAMILIES = {  # what a method changes -> colour, marker
+    "weights": (ORANGE, "v"),
+    "virtual tokens": (GREEN, "^"),
+    "modules": (VERMILION, "s"),
+    "low rank": (BLUE, "o"),
+    "hybrids": (PURPLE, "D"),
+}
+VERDICTS = {"shown": GREEN, "not shown": GREY, "opposite": VERMILION, "it depends": ORANGE,
+            "not testable": GREY}  # fmt: skip
+
+
+def quality_and_price(
+    losses: Mapping[str, Sequence[float]],
+    prices: Mapping[str, Mapping[str, float]],
+    family: Mapping[str, str],
+    title: str,
+    *,
+    bases: Iterable[str],
+    named: Iterable[str] = (),
+    linear: Iterable[str] = (),
+    origin: str | None = None,
+) -> CourseFigure:
+    """One loss against several prices: a panel a price, a mark a method, coloured by its family.
+
+    Args:
+        losses: method -> one loss a seed, at least 3.
+        prices: what is paid, with its unit -> method -> how much. A method without a price is
+            left out of that panel.
+        family: method -> one of FAMILIES.
+        named: methods whose names are written beside their marks, in every panel; () for all.
+        linear: prices on a linear axis; the others are on a log axis.
+
+    Raises:
+        ValueError: fewer than 3 seeds, mixed bases, a method of no family.
+    """
+    one_base(bases)
+    several(losses, "the method")
+    stray = [name for name in losses if family.get(name) not in FAMILIES]
+    if stray:
+        raise ValueError(f"family: {stray} must be one of {', '.join(FAMILIES)}.")
+    used = [name for name in FAMILIES if name in family.values()]
+    figure, axes = canvas(
+        title, origin=origin, note="mark: mean of the seeds; bar: least to most",
+        columns=len(prices), legend=[(name, _mark(name)) for name in used], sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    with matplotlib.rc_context(RC):
+        values = [v for seeds in losses.values() for v in seeds]
+        for place, (price, paid) in zip(axes[0], prices.items(), strict=True):
+            if price not in linear:
+                place.set_xscale("log")
+            spots = []
+            for name, x in paid.items():
+                colour, marker = FAMILIES[family[name]]
+                seeds = losses[name]
+                mean = fmean(seeds)
+                place.plot([x, x], [min(seeds), max(seeds)], color=colour, lw=1.2, zorder=3)
+                place.plot([x], [mean], marker=marker, ms=6, color=colour, mec="white", mew=0.7,
+                           zorder=4)  # fmt: skip
+                spots.append((name, x, mean, colour, min(seeds), max(seeds)))
+            _margin(place, values, 0.1)
+            low, high = min(paid.values()), max(paid.values())
+            room = (high - low) * 0.1
+            place.set_xlim(*((low - room, high + 2.5 * room) if price in linear else
+                             (low / 2.2, high * 4)))  # fmt: skip
+            place.xaxis.set_minor_locator(NullLocator())
+            if price not in linear:
+                place.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count_text(x)))
+            place.set(xlabel=price)
+            place.grid(axis="y", color="#EEEEEE", lw=0.8)
+            place.set_axisbelow(True)
+            shown = [spot for spot in spots if not named or spot[0] in named]
+            _place(figure, place, shown)
+        axes[0][0].set_ylabel(LOSS)
+    return figure
+
+
+def _mark(family: str):
+    from matplotlib.lines import Line2D
+
+    colour, marker = FAMILIES[family]
+    return Line2D([], [], color=colour, marker=marker, ls="", ms=6)
+
+
+def gains_by_task(
+    tasks: Mapping[str, Mapping[str, Sequence[float]]],
+    title: str,
+    *,
+    origin: str,
+    xlabel: str = "share of what full fine-tuning gains over the base",
+) -> CourseFigure:
+    """A panel a task, a row a method: how much of full fine-tuning's gain it reaches, every seed.
+
+    Each task may have a base of its own, as only shares are compared, within a task.
+
+    Args:
+        tasks: task -> method -> one share a seed (0: the base; 1: full fine-tuning), at least 3.
+            The methods of the first task name the rows; others may lack some.
+
+    Raises:
+        ValueError: no tasks, fewer than 3 seeds, or a method that the first task lacks.
+    """
+    if not tasks:
+        raise ValueError("tasks: nothing is given.")
+    for task, methods in tasks.items():
+        several(methods, f"{task}: the method")
+    names = list(dict.fromkeys(name for methods in tasks.values() for name in methods))
+    figure, axes = canvas(title, origin=origin, note="mark: mean; bar: least to most of the seeds",
+                          columns=len(tasks), sharey=True, squeeze=False)  # fmt: skip
+    with matplotlib.rc_context(RC):
+        for place, (task, methods) in zip(axes[0], tasks.items(), strict=True):
+            for line in (0, 1):
+                place.axvline(line, color="#BBBBBB", lw=0.9, ls=":" if line else "-", zorder=1)
+            for i, name in enumerate(names):
+                if name not in methods:
+                    continue
+                colour, _, marker = style_of(i)
+                seeds = methods[name]
+                place.plot([min(seeds), max(seeds)], [-i, -i], color=colour, lw=4, alpha=0.35)
+                place.plot([fmean(seeds)], [-i], marker=marker, color=colour, ms=6)
+            place.set_title(task)
+            found = [v for seeds in methods.values() for v in seeds]
+            place.set_xlim(min(-0.05, min(found) - 0.05), max(1.08, max(found) + 0.05))
+            place.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+            place.set_yticks([-i for i in range(len(names))], names)
+            place.set_ylim(-len(names) + 0.5, 0.5)
+            place.tick_params(axis="y", length=0)
+            place.grid(axis="y", color="#EEEEEE", lw=0.8)
+            place.set_axisbelow(True)
+        for i, label in enumerate(axes[0][0].get_yticklabels()):
+            label.set_color(ink(style_of(i)[0]))
+        axes[0][(len(tasks) - 1) // 2].set_xlabel(xlabel)
+    return figure
+
+
+def four_ways(
+    panels: Mapping[str, Mapping[str, float | Sequence[float]]],
+    title: str,
+    *,
+    units: Mapping[str, str],
+    log: Iterable[str] = (),
+    origin: str,
+) -> CourseFigure:
+    """The same methods by several measures, a panel each; in every one, left is better.
+
+    Args:
+        panels: measure -> method -> a number (a bar from zero), or one a seed (a mark, and a band
+            from least to most).
+        units: measure -> unit.
+        log: measures on a log axis.
+
+    Raises:
+        ValueError: panels of different methods, or a measure without unit.
+    """
+    names = list(next(iter(panels.values()), {}))
+    for measure, methods in panels.items():
+        if list(methods) != names:
+            raise ValueError(f"panels: {measure!r} has the methods {[*methods]}, not {names}.")
+        if measure not in units:
+            raise ValueError(f"units: {measure!r} has none; an axis needs its unit.")
+    columns = 2 if len(panels) > 1 else 1
+    rows = -(-len(panels) // columns)
+    figure, axes = canvas(title, origin=origin, rows=rows, columns=columns, sharey=True,
+                          squeeze=False, size=(576, 90 + 118 * rows))  # fmt: skip
+    with matplotlib.rc_context(RC):
+        for place, (measure, methods) in zip(axes.flat, panels.items(), strict=False):
+            means = {}
+            for i, name in enumerate(names):
+                found = methods[name]
+                seeds = list(found) if isinstance(found, Sequence) else [found]
+                means[name] = fmean(seeds)
+                colour, _, marker = style_of(i)
+                if len(seeds) > 1:  # a loss has no zero worth drawing: a mark, no bar
+                    place.plot([min(seeds), max(seeds)], [-i, -i], color=colour, lw=4, alpha=0.35)
+                    place.plot([means[name]], [-i], marker=marker, color=colour, ms=6)
+                else:
+                    place.barh(-i, means[name], color=colour, height=0.6, alpha=0.75)
+                place.annotate(f"{means[name]:.3g}", (max(seeds), -i), xytext=(7, 0), fontsize=8,
+                               textcoords="offset points", va="center")  # fmt: skip
+            least, most = min(means.values()), max(means.values())
+            if measure in log:
+                place.set_xscale("log")
+                place.set_xlim(least / 3, most * 8)
+                place.xaxis.set_minor_locator(NullLocator())
+            elif any(isinstance(found, Sequence) for found in methods.values()):
+                place.set_xlim(least - 0.12 * (most - least), most + 0.3 * (most - least))
+                place.grid(axis="y", color="#EEEEEE", lw=0.8)
+                place.set_axisbelow(True)
+            else:
+                place.set_xlim(0, most * 1.2)
+            place.set_ylim(-len(names) + 0.4, 0.6)
+            place.set_title(measure)
+            place.set_yticks([-i for i in range(len(names))], names)
+            place.tick_params(axis="y", length=0)
+            place.set_xlabel(units[measure], fontsize=8)
+    return figure
+
+
+def verdict_table(rows: Sequence[tuple[str, str, str]], title: str) -> CourseFigure:
+    """A row a claim: the claim, its verdict as a coloured box, and the figure that decides.
+
+    Args:
+        rows: (claim, one of VERDICTS, what was measured).
+
+    Raises:
+        ValueError: no rows, or an unknown verdict.
+    """
+    unknown = {verdict for _, verdict, _ in rows} - set(VERDICTS)
+    if unknown or not rows:
+        raise ValueError(f"rows: verdicts are {', '.join(VERDICTS)}, not {sorted(unknown)}.")
+    wrapped = [(textwrap.wrap(c, 31), v, textwrap.wrap(m, 43)) for c, v, m in rows]
+    heights = [14 * max(len(c), len(m), 2) + 12 for c, _, m in wrapped]
+    figure, axes = canvas(title, blank=True, size=(576, 40 + sum(heights)))
+    y = axes.get_ylim()[1]
+    with matplotlib.rc_context(RC):
+        for (claim, verdict, measured), height in zip(wrapped, heights, strict=True):
+            axes.axhline(y, color="#DDDDDD", lw=0.8)
+            middle = y - height / 2
+            axes.text(8, middle, "\n".join(claim), va="center", fontsize=9)
+            colour = VERDICTS[verdict]
+            axes.add_patch(Rectangle((206, middle - 12), 86, 24, fc=colour, alpha=0.18, ec="none"))
+            axes.text(249, middle, verdict, va="center", ha="center", fontsize=9,
+                      fontweight="bold", color=ink(colour))  # fmt: skip
+            axes.text(304, middle, "\n".join(measured), va="center", fontsize=8.5)
+            y -= height
+    return figure

@@ -1,0 +1,144 @@
+"""What fits on which card: the plan against what it is made of, and its errors."""
+
+import pytest
+from tiny import config, tiny
+
+from peft_lab import cli
+from peft_lab.accounting import count, memory
+from peft_lab.methods import LoRA
+from peft_lab.planner import (
+    CARDS,
+    GIB,
+    METHODS,
+    find_card,
+    make_method,
+    moved,
+    peak_bytes,
+    plan,
+    plan_table,
+)
+
+
+def test_a_plan_says_what_count_and_memory_say():
+    settings = config("llama", hidden_size=64, vocab_size=500)
+    made = plan(settings, gpu="24GB", rows=2, length=32, precision="float32")
+    assert [one.name for one in made.methods] == list(METHODS)
+    for name in ("full", "prompt", "lora", "ia3"):
+        one, method = made[name], make_method(name)
+        assert one.trained == count(settings, method).measured
+        assert one.bytes == memory(settings, method, 2, 32).predicted
+        assert one.file == 4 * one.trained
+        assert one.peak == peak_bytes(one.bytes, 2 * 31, 500)
+        assert one.share == one.peak / (24 * GIB) and one.fits
+        assert one.seconds > 0 and one.bound in ("operations", "bytes")
+    assert made.parameters == count(settings, METHODS["full"]()).predicted
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_on_llama_3(name):
+    one = plan("llama-3-8b", name, "24GB").methods[0]
+    if name == "bitfit":
+        assert "nothing to train" in one.note and one.fits is None
+        return
+    assert one.trained > 0 and one.peak > one.bytes.weights
+    assert one.fits == (name != "full")  # the whole point
+
+
+def test_what_everybody_knows():
+    """GPT-3 on one card: no. LoRA's file: 72 MB in half precision, 144 in float32."""
+    made = plan("gpt3-175b", "lora", "A100-80GB")
+    assert not made["lora"].fits and made["lora"].share > 4
+    assert made["lora"].file == 4 * 37_748_736
+    assert plan("llama-3-8b", "full", "A100-80GB")["full"].bytes.weights == 2 * 8_030_261_248
+    # in float32 with AdamW: 16 bytes a parameter before any activation
+    full = plan("gpt2-xl", "full", "24GB", precision="float32")["full"]
+    assert full.bytes.total - full.bytes.activations == pytest.approx(16 * 1_557_611_200, rel=1e-5)
+    assert not full.fits
+
+
+def test_a_step_takes_at_least_what_operations_or_bytes_take():
+    for card in CARDS:
+        one = plan("llama-3-8b", "lora", card.name, rows=4)["lora"]
+        tokens = 4 * 512
+        # through all weights but the embeddings, there and back, the head for scored tokens
+        matrices = 8_030_261_248 - 2 * 128256 * 4096
+        least = 4 * matrices * tokens / card.rate
+        assert least < one.seconds < 1.3 * least and one.bound == "operations"
+        short = plan("llama-3-8b", "lora", card.name, rows=1, length=8)["lora"]
+        assert short.bound == "bytes"
+        assert short.seconds == moved(short.bytes) / card.bandwidth > 2 * 16e9 / card.bandwidth
+
+
+def test_the_peak_is_the_larger_of_two_moments():
+    needed = memory(config("llama"), LoRA(2), 2, 12).predicted
+    base = needed.weights + needed.optimizer
+    assert peak_bytes(needed, 22, 97) == base + needed.activations + 8 * 22 * 97
+    full = memory(config("llama", hidden_size=256), METHODS["full"](), 1, 2).predicted
+    assert peak_bytes(full, 1, 97) == full.weights + full.optimizer + 2 * full.gradients
+
+
+def test_cards():
+    assert find_card("a100-80gb").rate == 312e12
+    assert find_card("24GB").name == "24GB (RTX-4090)" and find_card("24 gb").memory == 24 * GIB
+    assert find_card("8GB").rate is None and find_card("8GiB").memory == 8 * GIB
+    for wrong in ("24", "big", "", "-3GB", "0GB", "24 TB"):
+        with pytest.raises(ValueError, match="neither a size such as 24GB nor one of T4"):
+            find_card(wrong)
+    for card in CARDS:
+        assert card.source and card.checked.startswith("https://")
+        assert 10e12 < card.rate < 1e15 and 1e11 < card.bandwidth < 1e13
+
+
+def test_errors():
+    for change, message in (
+        ({"model": "gpt5"}, "no 'gpt5'.*llama-3-8b"),
+        ({"method": "lorra"}, "no 'lorra'.*lora-all"),
+        ({"gpu": "many"}, "'many' is neither"),
+        ({"rows": 0}, "rows must be a whole number"),
+        ({"length": 5000}, "5000 tokens.*context is 1024"),
+        ({"precision": "int4"}, "precision.*'int4'"),
+        ({"optimizer": "lion"}, "optimizer.*'lion'"),
+        ({"model": "t5-v1.1-xl"}, "'t5' are not known"),
+    ):
+        given = {"model": "gpt2", "method": "lora", "gpu": "24GB", "length": 64, **change}
+        with pytest.raises(ValueError, match=message):
+            plan(**given)
+
+
+def test_where_a_method_does_not_fit_the_model(capsys):
+    settings = config("llama", num_key_value_heads=1)  # keys of width 8: rank 16 is too much
+    made = plan(settings, gpu="8GB", length=32)
+    plan_table(made)
+    said = capsys.readouterr().out
+    assert "?" in said and len(said.splitlines()) == 3 + len(METHODS)
+
+
+def test_a_model_itself_and_a_method_itself():
+    made = plan(tiny("gpt2"), LoRA(2), rows=1, length=16)
+    assert made.model == "a gpt2 model" and made["LoRA"].trained == LoRA(2).expected_parameters(
+        config("gpt2")
+    )
+
+
+def test_the_command(capsys):
+    assert cli.main(["plan", "llama-3-8b", "--method", "lora", "--gpu", "24GB"]) == 0
+    said = capsys.readouterr().out
+    assert "8,030,261,248 parameters in bfloat16" in said and "3,407,872" in said
+    assert max(map(len, said.splitlines())) <= 100
+    assert cli.main(["plan", "storyteller-nano", "--rows", "8"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in METHODS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gpt5"], "no 'gpt5'"),
+        (["gpt2", "--method", "magic"], "no 'magic'"),
+        (["gpt2", "--gpu", "large"], "neither a size"),
+        (["gpt2", "--rows", "0"], "rows must be"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments, message, capsys):
+    assert cli.main(["plan", *arguments]) == 1
+    assert message in capsys.readouterr().err
