@@ -437,8 +437,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(shipped), flush=True)
 
     rounds = 6 if args.quick else 50
-    tasks_told = ", ".join(MIXED)
-    print(f"\nMixed: a batch of 8 rows ({tasks_told}) against\n  them one by one; {rounds} rounds")
+    print(f"\nMixed: 8 rows with a method each, in one batch and one by one; {rounds} rounds")
     print(mixed_table(mixed_rows(model, tasks["poems"], rounds=rounds)))
 
     found = objections(method, shipped)

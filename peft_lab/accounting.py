@@ -14,7 +14,7 @@ from .activations import (
     saved_storages,
 )
 from .evaluation import scored_nll
-from .footprint import Bytes, Memory, footprint, format_bytes
+from .footprint import Bytes, Memory, check_optimizer, footprint, format_bytes
 from .methods import Method
 from .model_configs import as_config
 from .models import mode
@@ -143,8 +143,7 @@ def memory(
         ValueError: an unknown optimizer, precision or model; a method without parameters; no
             length for a number of rows.
     """
-    if optimizer not in ("adamw", "sgd"):
-        raise ValueError(f'optimizer must be "adamw" or "sgd", not {optimizer!r}.')
+    check_optimizer(optimizer)
     if not isinstance(batch, dict) and (not isinstance(length, int) or min(batch, length) < 1):
         raise ValueError(
             f"batch={batch!r}, length={length!r}: give a batch, or rows and length, from 1 on."

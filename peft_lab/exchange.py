@@ -238,7 +238,7 @@ def _read(folder: Path) -> tuple[dict, dict]:
     if not isinstance(config, dict):
         raise ValueError(f"{folder / CONFIG} is damaged: it holds no fields.")
     try:
-        return config, load((folder / TENSORS).read_bytes())
+        return config, dict(sorted(load((folder / TENSORS).read_bytes()).items()))
     except SafetensorError as error:
         raise ValueError(f"{folder / TENSORS} is damaged or truncated: {error}") from error
 

@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from . import tape
-from .anatomy import block_parameters, dimensions, linear_shapes, outer_parameters
+from .anatomy import (
+    block_parameters,
+    dimensions,
+    linear_shapes,
+    outer_parameters,
+    role_sizes,
+)
 from .methods import IA3, Adapter, FullFineTuning, LoRA, Method, PrefixTuning, PTuning
 from .methods.hybrid import GatedPrefix
 
@@ -63,9 +69,19 @@ def total_parameters(config) -> int:
 
 
 def split(method: Method, config) -> tuple[int, int]:
-    """Numbers that a method trains: (tensors of its own, tensors of the model's)."""
+    """Numbers that a method trains: (in tensors of its own, in tensors of the model's).
+
+    Raises:
+        ValueError: it does not fit the model: a layer or target that is not there, a rank above a
+            matrix's width.
+    """
     own = inside = 0
     for leaf in tape.leaves(method):
+        if isinstance(leaf, LoRA):
+            sizes = role_sizes(config)
+            most = min(min(sizes[role]) for _, role in leaf.sites(config))
+            if leaf.rank > most:
+                raise ValueError(f"rank: {leaf.rank} is above {most}, the least width of a target.")
         number = leaf.expected_parameters(config)
         if isinstance(leaf, FullFineTuning):
             inside += number
@@ -79,6 +95,11 @@ def check_precision(precision: str) -> int:
     if precision not in SIZES:
         raise ValueError(f"precision must be one of {', '.join(SIZES)}, not {precision!r}.")
     return SIZES[precision]
+
+
+def check_optimizer(optimizer: str) -> None:
+    if optimizer not in ("adamw", "sgd"):
+        raise ValueError(f'optimizer must be "adamw" or "sgd", not {optimizer!r}.')
 
 
 def rehearsal(config, method: Method, rows: int, length: int, precision: str):
@@ -95,6 +116,7 @@ def footprint(
     """The prediction of `accounting.memory` for a config."""
     if not isinstance(method, Method):
         raise TypeError(f"method must be a method, not {type(method).__name__}.")
+    check_optimizer(optimizer)
     size = check_precision(precision)
     own, inside = split(method, config)
     gradients = 4 * own + size * inside

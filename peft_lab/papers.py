@@ -74,7 +74,7 @@ class Row:
     def __str__(self) -> str:
         mark = "=" if self.agrees else "!"
         line = f"{self.place:<13}{self.what:<38}{self.printed:>15} {mark} {self.computed:>15}"
-        return f"{line}\n{'':<13}({self.note})" if self.note else line
+        return f"{line}\n{'':<6}({self.note})" if self.note else line
 
 
 def _parts(printed: str) -> tuple[str, str]:

@@ -63,8 +63,8 @@ def test_totals_are_those_published(name):
         assert total == published
     else:  # "6.7B": as many digits as were printed
         digits = len(published[:-1].partition(".")[2])
-        least = 0.5 * 10**-digits
-        assert abs(total / 1e9 - float(published[:-1])) <= 2 * least or name in ("gpt3-175b",)
+        printed, last = float(published[:-1]), 10**-digits  # one unit of the last digit is let go
+        assert abs(total / 1e9 - printed) <= (last if name != "gpt3-175b" else 0.4)
     assert record["source"].startswith("http") or "arxiv.org" in record["source"]
 
 
@@ -78,10 +78,9 @@ def test_gpt3_is_half_a_billion_short_of_its_name():
 def test_counts_from_a_config_are_those_of_a_model(name, method):
     if method == "bitfit" and name == "qwen3":
         pytest.skip("no biases")
-    changes = {"hidden_size": 64, "vocab_size": 211}
-    settings, made = config(name, **changes), METHODS[method]()
+    settings, made = config(name), METHODS[method]()
     alone = count(settings, made)
-    model = tiny(name, torch.float32, **changes)
+    model = tiny(name, torch.float32)
     with made.attach(model):
         there = count(made)
         assert tensors(made, settings) == len(list(made.parameters()))

@@ -111,6 +111,8 @@ def test_where_a_method_does_not_fit_the_model(capsys):
     plan_table(made)
     said = capsys.readouterr().out
     assert "?" in said and len(said.splitlines()) == 3 + len(METHODS)
+    assert "rank: 16 is above 8" in made["lora-all"].note and made["lora-all"].bytes is None
+    assert made["lora"].fits
 
 
 def test_a_model_itself_and_a_method_itself():

@@ -390,6 +390,9 @@ def test_threads_choose_for_themselves():
         with torch.no_grad(), switch.rows([name, "lora"]):
             found[name] = model(ids).logits
 
+    def pause(*_):
+        meet.wait(120)
+
     def in_threads(target, names):
         threads = [threading.Thread(target=target, args=(name,)) for name in names]
         for thread in threads:
@@ -401,8 +404,8 @@ def test_threads_choose_for_themselves():
         for name in members:
             run(name)
         expected = dict(found)
-        layer = model.model.layers[1]
-        handle = layer.register_forward_pre_hook(lambda *_: meet.wait(60) and None)
+        found.clear()
+        handle = model.model.layers[1].register_forward_pre_hook(pause)
         in_threads(run, members)
         handle.remove()
         assert all(torch.equal(found[name], expected[name]) for name in members)

@@ -198,7 +198,7 @@ def test_soft_prompts_save_optimizer_state_not_activations():
         memory(settings, method, 8, 48).predicted
         for method in (FullFineTuning(), LoRA(2), PromptTuning(5), PromptTuning(15))
     )
-    assert prompt.optimizer < full.optimizer / 500
+    assert prompt.optimizer < full.optimizer / 100
     assert prompt.activations > 0.75 * full.activations
     assert prompt.activations > 0.9 * lora.activations
     more = longer.activations - prompt.activations

@@ -1,5 +1,7 @@
 """Soft prompts and prefixes: where they start, what they see, what they refuse."""
 
+import threading
+
 import pytest
 import torch
 import transformers
@@ -677,3 +679,34 @@ def test_a_sliding_window_is_not_blinded_in_layers_without_prefix(implementation
 def test_what_attach_makes_is_not_there_before(action):
     with pytest.raises(RuntimeError, match="attach"):
         action()
+
+
+def test_threads_run_one_method_side_by_side():
+    """One reads its text while the other decodes: each is cut back by what it has put in."""
+    model, ids, found = tiny("llama"), tokens(), {}
+    calls = {"reads": ids, "decodes": ids[:, :1]}
+    meet = threading.Barrier(len(calls))
+
+    def pause(*_):
+        meet.wait(120)
+
+    def run(name, **more):
+        with torch.no_grad():
+            found[name] = model(calls[name], **more).logits
+
+    with PromptTuning(N).attach(model):
+        caches = [model(ids, use_cache=True).past_key_values for _ in range(2)]
+        run("reads")
+        run("decodes", past_key_values=caches[0])
+        expected = dict(found)
+        found.clear()
+        model.model.layers[1].register_forward_pre_hook(pause)
+        threads = [
+            threading.Thread(target=run, args=("reads",)),
+            threading.Thread(target=run, args=("decodes",), kwargs={"past_key_values": caches[1]}),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert all(torch.equal(found[name], expected[name]) for name in calls)

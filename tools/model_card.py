@@ -19,8 +19,7 @@ sys.path.insert(0, str(ROOT))
 CARD = """# storyteller-{size}
 
 A language model of children's stories, {parameters:,} parameters, trained from nothing for the
-peft_lab course. It writes simple story English and nothing else: that is what the course needs,
-a model *for stories* which is then adapted to other work. Fingerprint `{fingerprint}`.
+peft_lab course. {purpose} Fingerprint `{fingerprint}`.
 
 | | |
 |---|---|
@@ -44,7 +43,7 @@ characters. Paragraphs with slurs or with dated stereotypes were dropped by a wo
 ({slurs:,} paragraphs), and so were duplicates, also near ones ({near:,} documents). A quarter of
 the windows comes from the modern picture books and simple stories, to keep the English plain.
 Learning rate: half the step was compared with this one on `micro`, on 5% of the steps of a longer
-schedule, and was worse (5.28 against 5.12 nats a token); no other size was tuned.
+schedule, and was worse (5.28 against 5.12 nats a token); no other size was tuned.{verse_note}
 
 ## How good it is
 
@@ -71,6 +70,19 @@ missed them. It is for teaching and for nothing else.
 Weights: CC BY 4.0.
 """
 
+PURPOSE = """\
+It writes simple story English and nothing else: that is what the course needs,
+a model *for stories* which is then adapted to other work."""
+VERSE_PURPOSE = """\
+It is `storyteller-small` with one difference: one training window in
+twenty came from books of verse. Notebook 08 asks with it what a method can *elicit* that the base has
+read, and what it can *teach*."""
+VERSE_NOTE = """
+
+**And verse.** Every twentieth window was replaced by one from {books} books of verse of Project
+Gutenberg: {poems:,} poems, {lines:,} lines as `tools/verse_books.py` left them, {tokens:,} tokens, of
+which a third was seen once. The other windows, their order and all settings are those of `small`. The poems
+of the course's task were written for it, and are in none of these books."""
 STARTS = ["Once upon a time", "The little fox", '"Who is there?"']
 
 
@@ -101,7 +113,20 @@ def samples(model, tokenizer):
     return "\n\n".join(parts)
 
 
-def write_cards(corpus, models=ROOT / "data" / "models"):
+def verse_facts(folder):
+    """How much verse there was: from what tools/verse_books.py wrote and its tokens."""
+    import numpy as np
+
+    documents = [json.loads(line) for line in open(folder / "verse.jsonl", encoding="utf-8")]
+    return {
+        "books": len({document["work"] for document in documents}),
+        "poems": len(documents),
+        "lines": sum(len(document["text"].splitlines()) for document in documents),
+        "tokens": len(np.load(folder / "run" / "verse.npy")),
+    }
+
+
+def write_cards(corpus, verse=None, models=ROOT / "data" / "models"):
     from peft_lab import fingerprint, load_base
 
     results = json.loads((models / "results.json").read_text())
@@ -112,14 +137,17 @@ def write_cards(corpus, models=ROOT / "data" / "models"):
         for part in splits
         for key in ("works", "words", "bytes")
     }
-    for size in ("nano", "micro", "small", "base"):
-        if size not in results:
+    for size in ("nano", "micro", "small", "base", "small-verse"):
+        if size not in results or (size.endswith("-verse") and verse is None):
             continue
         model, tokenizer = load_base(f"storyteller-{size}")
         config, row = model.config, results[size]
         held_tokens = results["held-out"]["tokens"]
+        is_verse = size.endswith("-verse")
         card = CARD.format(
             size=size,
+            purpose=VERSE_PURPOSE if is_verse else PURPOSE,
+            verse_note=VERSE_NOTE.format(**verse_facts(verse)) if is_verse else "",
             **{k: row[k] for k in ("parameters", "steps", "tokens_seen", "factor", "seconds")},
             fingerprint=fingerprint(model),
             layers=config.num_hidden_layers,
@@ -165,8 +193,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--books", type=Path)
+    parser.add_argument("--verse", type=Path, help="folder of verse.jsonl and run/verse.npy")
     args = parser.parse_args()
-    write_cards(args.corpus)
+    write_cards(args.corpus, args.verse)
     if args.books:
         head = (
             "# Picture books in the training text\n\n"
