@@ -140,7 +140,6 @@ def predicted_activations(
         scored=int((batch["labels"][:, 1:] != IGNORE).sum()),
         padded=mask is not None and not bool(mask.all()),
         left=mask is not None and not bool(mask[:, 0].all()),
-        mask=mask is not None,
     )
     found = tape.rehearse(model.config, method, shape, tape.trained_in(model), size)
     return None if found is None else found.kept

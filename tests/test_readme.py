@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import course
 from peft_lab.paths import data_dir
@@ -13,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 README = PAGES[0].read_text(encoding="utf-8")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-CODE = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+CODE, ROUND_TRIP = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def test_nothing_is_left_to_do():
@@ -59,3 +60,26 @@ def test_the_code_runs(tmp_path, monkeypatch, capsys):
     exec(re.sub(r"steps=\d+", "steps=3", CODE), {})
     assert capsys.readouterr().out.strip()
     assert any((tmp_path / "my_poems").iterdir())
+
+
+def test_the_round_trip_runs(tmp_path, monkeypatch):
+    """And both sides give the same logits: B is random before it is written, as if trained."""
+    pytest.importorskip("peft")
+    if not (data_dir() / "models" / "storyteller-nano" / "model.safetensors").exists():
+        pytest.skip("the base models are not here")
+    monkeypatch.chdir(tmp_path)
+    trained = "    torch.manual_seed(0)\n    [p.data.normal_(0, 0.1) for p in lora.B.values()]\n"
+    asked = "    ours = model(torch.arange(3, 12)[None]).logits\n"
+    lines = ROUND_TRIP.splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if line.lstrip().startswith("to_peft("))
+    names = {"torch": torch}
+    exec("".join([*lines[:at], trained, asked, *lines[at:]]), names)
+    ids = torch.arange(3, 12)[None]
+    assert torch.equal(names["method"]._edits.anatomy.model(ids).logits, names["ours"])
+    names["method"].detach()
+    from peft import PeftModel
+
+    for folder in ("poems", "back"):
+        theirs = PeftModel.from_pretrained(names["model"], folder)
+        assert (theirs(ids).logits - names["ours"]).abs().max() < 1e-4
+        theirs.unload()

@@ -106,12 +106,13 @@ def test_dropout_on_attention_costs_its_weights(rows):
     assert kept[0.1] > 1.2 * kept[0.0]
 
 
-def test_without_a_mask_a_prefix_needs_one_row_of_it():
+def test_a_batch_without_a_mask_counts_as_one_without_padding():
     model, batch = tiny("llama", torch.float32), make_batch(3, 12)
-    del batch["attention_mask"]
-    with PrefixTuning(4).attach(model) as method:
-        found = memory(model, method, batch)
-    assert found.predicted == found.measured
+    for method in (PrefixTuning(4), PromptTuning(4)):
+        with method.attach(model):
+            expected = memory(model, method, batch)
+            found = memory(model, method, {k: batch[k] for k in ("input_ids", "labels")})
+        assert found == expected and found.predicted == found.measured
 
 
 CONFIGS = [
@@ -125,11 +126,10 @@ CONFIGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("name", "changes"), CONFIGS, ids=[f"{n}-{'-'.join(c)}" for n, c in CONFIGS]
 )
-def test_a_config_alone_says_the_same(name, changes, method):
+def test_a_config_alone_says_the_same(name, changes):
     """Weights, gradients, optimizer state and activations, without the model."""
     model = tiny(name, torch.float32, **changes)
     for method, make in METHODS.items():

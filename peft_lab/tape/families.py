@@ -43,7 +43,6 @@ class Batch:
     scored: int  # tokens with a label, over all rows
     padded: bool = False  # some token is padding
     left: bool = False  # on the left, so that rows differ in their positions
-    mask: bool = True  # an attention mask comes with it
 
 
 def dropouts(config) -> dict[str, float]:
@@ -269,8 +268,8 @@ class _Pass:
             if groups > 1 and (plain or (masked and size.kv_heads > 1)):
                 k, v = (tape.new(y.numbers * groups, y.live) for y in (k, v))
             if not plain:
-                mask = (batch.rows if batch.mask else 1) * self.length * columns
-                out = tape.fused_attention(q, k, v, queries, mask if masked else 0)
+                mask = masked * batch.rows * self.length * columns
+                out = tape.fused_attention(q, k, v, queries, mask)
             else:  # products of many rows need another layout than the layers left
                 if batch.rows > 1:
                     q, k, v = (tape.copy(y) for y in (q, k, v))
