@@ -234,10 +234,10 @@ def moved(needed: fp.Bytes) -> int:
 def plan_table(made: Plan) -> None:
     """Print a plan, a line a method."""
     card = made.card
-    print(f"{made.model}: {made.parameters:,} parameters in {made.precision}; "
-          f"{made.rows} x {made.length} tokens; {card.name}, {_gib(card.memory)}")  # fmt: skip
-    print(f"{'method':<10}{'trained':>15}{'file':>11}{'activations':>13}{'peak':>11}"
-          f"{'of card':>9}{'fits':>7}{'step, at least':>16}")  # fmt: skip
+    print(f"{made.model}: {made.parameters:,} parameters in {made.precision}")
+    print(f"{made.rows} x {made.length} tokens on {card.name}, {_gib(card.memory)}")
+    print(f"{'method':<10}{'trained':>16}{'file':>11}{'activations':>13}{'peak':>12}"
+          f"{'of card':>8}{'fits':>6}{'at least':>10}")  # fmt: skip
     for one in made.methods:
         if one.bytes is None:
             print(f"{one.name:<10}  {one.note}")
@@ -247,11 +247,11 @@ def plan_table(made: Plan) -> None:
         share = f"{one.share:.0%}" if known else "?"
         fits = "?" if not known else "no" if not one.fits else "tight" if one.share > 0.9 else "yes"
         step = "?" if one.seconds is None else _time(one.seconds)
-        print(f"{one.name:<10}{one.trained:>15,}{_gib(one.file):>11}{kept:>13}{peak:>11}"
-              f"{share:>9}{fits:>7}{step:>16}")  # fmt: skip
+        print(f"{one.name:<10}{one.trained:>16,}{_gib(one.file):>11}{kept:>13}{peak:>12}"
+              f"{share:>8}{fits:>6}{step:>10}")  # fmt: skip
     print("peak: weights, optimizer state, and activations or gradients; by closed forms")
     if any(one.seconds is not None for one in made.methods):
-        print(f"step: what {card.name} needs at its peak rates; real ones take longer")
+        print(f"at least: a step at the peak rates of {card.name}; real ones take longer")
 
 
 def _gib(count: int) -> str:
