@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from .claims import Comparison, compare
-from .results import Row, load_runs, origin, summary
+from .results import Row, command, load_runs, origin, summary
 
 TASKS = {  # what is to be learned -> the task that it was tried on
     "style": "poems",
@@ -18,6 +18,13 @@ TASKS = {  # what is to be learned -> the task that it was tried on
     "new script": "nepali",
 }
 WISHES = ("quality", "small file", "little memory", "old skills")
+MEASURES = {  # what says most about the work: a field of the runs, its unit, which end is good
+    "poems": ("test_nats", "nats a token", min),
+    "moods": ("test_accuracy", "right", max),
+    "tables": ("test_nats", "nats a token", min),
+    "code": ("test_nats", "nats a token", min),
+    "nepali": ("test_third_byte_nats", "nats a third byte", min),
+}
 UNTRAINED = ("base", "written prompt", "5-gram", "majority", "bag of words")
 CLOSE = 0.05  # nats a token: the smallest difference that counts, as on the cards
 ROWS = (8, 32, 128, 500)  # so many poems were tried, with the methods
@@ -91,7 +98,7 @@ def recommend(
             raise ValueError(f"{name} must be a number from 1 on, not {value!r}.")
     rows = trained(TASKS[task])
     method, first = _first_choice(rows, TASKS[task], wish)
-    told = [first, _few_rows(task, examples)]
+    told = [first, _without_training(rows, TASKS[task]), _few_rows(task, examples)]
     suffices = parameters <= OURS
     if parameters > BILLION:
         papers = [Sentence(text, source, "as named there") for text, source in PAPERS]
@@ -118,49 +125,72 @@ def behind(rows: dict[str, Row], name: str, best: str) -> Comparison:
     return compare(rows[name].runs, rows[best].runs, tokens)
 
 
-def gain(rows: dict[str, Row], name: str) -> float:
-    """The share of full fine-tuning's gain over the base (1: as much)."""
-    base, full = rows["base"].loss.mean, rows["full"].loss.mean
-    return (base - rows[name].loss.mean) / (base - full)
+def gain(rows: dict[str, Row], name: str, field: str = "test_nats") -> float:
+    """The share of full fine-tuning's gain over the base (1: as much), by a field of the runs."""
+    base, full, own = (fmean(r[field] for r in rows[n].runs) for n in ("base", "full", name))
+    return (base - own) / (base - full)
 
 
 def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sentence]:
+    field, unit, best_is = MEASURES[task]
     methods = [name for name in rows if name != "base"]
-    best = min(methods, key=lambda name: rows[name].loss.mean)
-    enough = [name for name in methods if gain(rows, name) >= 0.8]
+    score = {name: fmean(run[field] for run in rows[name].runs) for name in methods}
+    order = sorted(methods, key=score.get, reverse=best_is is max)
+    best = order[0]
     if wish == "quality":
-        near = [n for n in methods if n != best and behind(rows, n, best).high < CLOSE]
         chosen = best
-        text = (
-            f"On {task} the lowest loss is that of {best}: {rows[best].loss.mean:.3f} nats a token."
-        )
+        near = [n for n in order[1:] if behind(rows, n, best).high < CLOSE]
+        text = f"On {task} {best} is best: {score[best]:.3f} {unit}."
         if near:
             chosen = min(near, key=lambda name: rows[name].parameters)
             text += (
-                f" {chosen} is within {CLOSE} of it ({behind(rows, chosen, best)} behind) with "
-                f"{rows[chosen].parameters:,} numbers in place of {rows[best].parameters:,}."
+                f" {chosen} is within {CLOSE} of its loss ({behind(rows, chosen, best)} behind), "
+                f"with {rows[chosen].parameters:,} numbers in place of {rows[best].parameters:,}."
             )
         else:
-            second = min((n for n in methods if n != best), key=lambda n: rows[n].loss.mean)
             text += (
-                f" No other is shown to be within {CLOSE}; next is {second}, "
-                f"{behind(rows, second, best)} behind."
+                f" No other is shown to be within {CLOSE} nats of its loss; next is {order[1]}: "
+                f"{score[order[1]]:.3f}, its loss {behind(rows, order[1], best)} higher."
             )
     else:
-        price, unit = {
+        price, priced = {
             "small file": (lambda n: rows[n].file_bytes, "bytes"),
             "little memory": (lambda n: _memory(rows[n]), "bytes a step"),
             "old skills": (lambda n: _stories(rows[n]), "nats a token on stories"),
         }[wish]
+        enough = [name for name in methods if gain(rows, name, field) >= 0.8]
         chosen = min(enough, key=price)
         cost, of_best = (f"{price(n):,.{2 * (wish == 'old skills')}f}" for n in (chosen, best))
-        text = (
-            f"On {task} {chosen} pays least among those that reach four fifths of full "
-            f"fine-tuning's gain: {cost} {unit}; {best}, the best by loss, {of_best}."
-        )
+        if enough == [best]:
+            text = (
+                f"On {task} only {best} reaches four fifths of full fine-tuning's gain ({unit}), "
+                f"so there is no choice: {cost} {priced}."
+            )
+        else:
+            text = (
+                f"On {task} {chosen} pays least among those that reach four fifths of full "
+                f"fine-tuning's gain ({unit}): {cost} {priced}; {best}, the best, {of_best}."
+            )
     arms = ", ".join(dict.fromkeys((chosen, best)))
     evidence = f"{origin(rows[best].runs)}: {arms}"
     return chosen, Sentence(text, evidence, f"{rows[best].runs[0]['base']}, 150 steps")
+
+
+def _without_training(rows: dict[str, Row], task: str) -> Sentence:
+    """The best of what needs no training of a model: a method must beat it to be worth its cost."""
+    runs = [r for r in load_runs(task) if r["arm"] in UNTRAINED[1:]]
+    field, unit, best_is = MEASURES[task]
+    rivals = [run for run in runs if field in run]
+    if not rivals:
+        field, unit, best_is = MEASURES["poems"]
+        rivals = runs
+    rival = best_is(rivals, key=lambda run: run[field])
+    scores = [fmean(run[field] for run in row.runs) for n, row in rows.items() if n != "base"]
+    beats = best_is(rival[field], best_is(scores)) == rival[field]
+    text = f"Without training a model: {rival['arm']}, {rival[field]:.3f} {unit}" + (
+        ", better than every method here. Take that, or more data and steps." if beats else "."
+    )
+    return Sentence(text, f"stored, {command(task)}: {rival['arm']}", "the same rows")
 
 
 def _memory(row: Row) -> float:

@@ -38,7 +38,7 @@ NAMES = {number: ("solution",) for number in CHECKS} | {
     "07b": ("new_gate", "gated"),
 }
 GIVEN = {"00c": {"model": MODEL}, "01c": {"parameters": SOLUTIONS["parameters"]}}
-PREDICTIONS = ("00b", "00c", "01c", "02a")
+PREDICTIONS = ("00b", "00c", "01c", "02a", "08c")
 WRONG = [(n, name) for n in CHECKS for name in SOLUTIONS[f"WRONG_{n.upper()}"]]
 VARIANTS = [(n, name) for n in CHECKS for name in SOLUTIONS[f"VARIANTS_{n.upper()}"]]
 

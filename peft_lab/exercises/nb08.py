@@ -4,7 +4,7 @@ import math
 from statistics import fmean
 
 from ..claims import interval
-from .core import NOTHING, Failure, Sheet, exercise
+from .core import NOTHING, Sheet, exercise
 
 # --- 08a ----------------------------------------------------------------------
 
@@ -71,8 +71,8 @@ def check_08a(sheet: Sheet, answer) -> None:
     for edge in (True, False):
         sheet.wrong(
             "on test",
-            "You chose by the test loss. Then the test has helped to choose, and it cannot judge any "
-            "more: with many rates the luckiest wins. Choose on validation, and look at test once.",
+            "You chose by the test loss. Then the test has helped to choose, and it cannot judge "
+            "any more: with many rates the luckiest wins. Choose on validation, look at test once.",
             given(by(lambda r: r["test_nats"], edge)),
         )
     one = {rate for rate in value.values() if rate is not None}
@@ -199,8 +199,9 @@ def check_08b(sheet: Sheet, answer) -> None:
     def loss_only(mine, rival):
         return interval(a - b for a, b in zip(mine[1], rival[1], strict=True)).low > 0
 
-    sheet.wrong("all stay", "Everything is on your front. But \"heavy\" has twice the parameters of "
-                "\"plain\" and is clearly worse: nobody needs it.", got == set(METHODS))  # fmt: skip
+    sheet.wrong("all stay", "Everything is on your front. But \"heavy\" has twice the parameters "
+                "of \"plain\" and is clearly worse: nobody needs it.",
+                got == set(METHODS))  # fmt: skip
     sheet.wrong(
         "ties called wins",
         'You compared the means. "plain" is 0.001 behind its twin of the same size, and over five '
@@ -217,8 +218,8 @@ def check_08b(sheet: Sheet, answer) -> None:
     )
     sheet.wrong(
         "one axis",
-        "You looked at the loss alone, so that only the best stays. A front has two axes: a smaller "
-        "method may be worse and still be worth having.",
+        "You looked at the loss alone, so that only the best stays. A front has two axes: a "
+        "smaller method may be worse and still be worth having.",
         got in ({"huge"}, off(loss_only)),
     )
     sheet.wrong(
@@ -270,18 +271,18 @@ EVIDENCE = {
 }
 
 
-@exercise("08c", "verdicts", ANSWERS)
+@exercise("08c", "verdicts", lambda: ANSWERS, prediction=True)
 def check_08c(sheet: Sheet, answer) -> None:
     """``verdicts``: {claim: (word, [names of the evidence that decides])}."""
     votes = answer if isinstance(answer, dict) else {}
     for number, claim in CLAIMS.items():
         sheet.note(f"{number}. {claim}")
         vote = votes.get(number)
-        empty = vote is None or (isinstance(vote, (tuple, list)) and vote and vote[0] is None)
-        sheet.note(f"   yours: {'(no verdict yet)' if empty else _told(vote)}")
-    if not votes or any(v is None or (isinstance(v, (tuple, list)) and len(v) and v[0] is None)
-                        for v in votes.values()):  # fmt: skip
-        sheet.broken(NOTHING if not isinstance(answer, Failure) else answer)
+        sheet.note(f"   yours: {'(no verdict yet)' if _empty(vote) else _told(vote)}")
+    untouched = isinstance(answer, dict) and set(votes) == set(CLAIMS)
+    if answer is None or answer is ... or (untouched and any(map(_empty, votes.values()))):
+        sheet.broken(NOTHING)
+    sheet.wrong("form", "verdicts is a dict from 1, 2, 3 to pairs.", not isinstance(answer, dict))
     given = {}
     for number in CLAIMS:
         vote = votes.get(number)
@@ -289,6 +290,8 @@ def check_08c(sheet: Sheet, answer) -> None:
         sheet.wrong("form", f"Claim {number} needs a pair: a word and a list of names, "
                     "(\"not shown\", [\"poems\"]).", not fits)  # fmt: skip
         word, names = vote
+        listed = isinstance(names, (str, tuple, list, set))
+        sheet.wrong("form", f"Claim {number}: the evidence is a list of names.", not listed)
         names = [names] if isinstance(names, str) else list(names)
         sheet.wrong("form", f"Claim {number}: the word is one of {', '.join(WORDS)}.",
                     word not in WORDS)  # fmt: skip
@@ -308,8 +311,8 @@ def check_08c(sheet: Sheet, answer) -> None:
         f'judgement: "{word}" says that it was tested.',
         word != "not testable",
     )
-    sheet.wrong("evidence for nothing", "Claim 2 is not testable here; then no evidence decides it: "
-                "leave the list empty.", bool(names))  # fmt: skip
+    sheet.wrong("evidence for nothing", "Claim 2 is not testable here; then no evidence decides "
+                "it: leave the list empty.", bool(names))  # fmt: skip
     for number, meaning in ((1, "steps"), (3, "swapping")):
         word, names = given[number]
         wanted = ANSWERS[number][1]
@@ -325,6 +328,10 @@ def check_08c(sheet: Sheet, answer) -> None:
     sheet.wrong("claim 3", "Look at the two times again: the prompt's is the smaller by far.",
                 given[3][0] != "shown")  # fmt: skip
     sheet.finish(True)
+
+
+def _empty(vote) -> bool:
+    return vote is None or (isinstance(vote, (tuple, list)) and len(vote) > 0 and vote[0] is None)
 
 
 def _told(vote) -> str:
