@@ -47,6 +47,8 @@ class VirtualTokens:
     run the model side by side.
     """
 
+    foreign = "without this method"  # how a cache that is not ours was made
+
     def __init__(self, anatomy: Anatomy):
         self.anatomy = anatomy
         self.prompts, self.prefixes = [], []  # functions: rows -> tensors
@@ -198,9 +200,8 @@ class VirtualTokens:
         seen = cache.get_seq_length()
         if seen and getattr(cache, "virtual_tokens", None) != self.mark:
             raise ValueError(
-                f"past_key_values holds {seen} tokens seen without this method (or, in a Switch, "
-                f"with other rows chosen), so its {self.length} virtual tokens are not among them: "
-                "begin with an empty cache."
+                f"past_key_values holds {seen} tokens seen {self.foreign}, so its "
+                f"{self.length} virtual tokens are not among them: begin with an empty cache."
             )
         return seen
 
@@ -279,7 +280,7 @@ def spoken(anatomy: Anatomy, vectors: torch.Tensor) -> torch.Tensor:
     cache = DynamicCache()
     inputs = vectors.detach().to(anatomy.embedding.weight)[None]  # (1, n, d)
     with mode(False, anatomy.model), torch.no_grad():
-        name = cache_name(inspect.signature(anatomy.body.forward).parameters)
+        name = cache_name(inspect.signature(anatomy.body.forward).parameters)  # it was renamed
         anatomy.body(inputs_embeds=inputs, use_cache=True, **{name: cache})
     pairs = [torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers]
     return torch.stack(pairs).permute(3, 0, 1, 2, 4)  # from (L, 2, H_kv, n, head_dim)
