@@ -100,6 +100,38 @@ def wrong_08a_largest(runs):
     return chosen
 
 
+def _edges(runs, lowest, finite_only):
+    chosen = {}
+    for arm in {r["arm"] for r in runs}:
+        own = [r for r in runs if r["arm"] == arm]
+        finite = [
+            r for r in own if not math.isnan(r["validation_nats"])
+        ]
+        best = min(finite, key=lambda r: r["validation_nats"])[
+            "learning_rate"
+        ]
+        rates = [
+            r["learning_rate"] for r in (finite if finite_only else own)
+        ]
+        edges = (min(rates), max(rates)) if lowest else (max(rates),)
+        chosen[arm] = None if best in edges else best
+    return chosen
+
+
+def wrong_08a_upper(runs):
+    return _edges(runs, lowest=False, finite_only=False)
+
+
+def wrong_08a_finite(runs):
+    return _edges(runs, lowest=True, finite_only=True)
+
+
+def wrong_08a_run(runs):
+    finite = [r for r in runs if not math.isnan(r["validation_nats"])]
+    finite.sort(key=lambda r: -r["validation_nats"])
+    return {r["arm"]: r for r in finite}
+
+
 VARIANTS_08A = {"sorted": variant_08a}
 WRONG_08A = {
     "chosen on test": ("on test", wrong_08a_test),
@@ -107,6 +139,12 @@ WRONG_08A = {
     "edge accepted": ("edge accepted", wrong_08a_edge),
     "one rate for all": ("one rate for all", wrong_08a_one),
     "NaN wins": ("NaN wins", wrong_08a_nan),
+    "the upper edge only": ("one edge", wrong_08a_upper),
+    "edges of what did not diverge": (
+        "edge of the rest",
+        wrong_08a_finite,
+    ),
+    "runs": ("whole runs", wrong_08a_run),
     "largest loss": ("largest", wrong_08a_largest),
 }
 
@@ -210,10 +248,49 @@ def wrong_08b_keeps(methods):
     )
 
 
+def wrong_08b_sign(methods):
+    return _left(methods, lambda m, r: r[0] <= m[0] and _clearly(r, m))
+
+
+def wrong_08b_delta(methods):
+    return _left(
+        methods,
+        lambda m, r: (
+            r[0] <= m[0]
+            and interval(
+                a - b for a, b in zip(m[1], r[1], strict=True)
+            ).low
+            > 0.05
+        ),
+    )
+
+
+def wrong_08b_sorted(methods):
+    ranked = {
+        name: (size, sorted(losses))
+        for name, (size, losses) in methods.items()
+    }
+    return _left(ranked, lambda m, r: r[0] <= m[0] and _clearly(m, r))
+
+
+def wrong_08b_each(methods):
+    return _left(
+        methods,
+        lambda m, r: (
+            r[0] <= m[0]
+            and all(a > b for a, b in zip(m[1], r[1], strict=True))
+        ),
+    )
+
+
 VARIANTS_08B = {"by rivals": variant_08b}
 WRONG_08B = {
     "all stay": ("all stay", wrong_08b_all),
     "means": ("ties called wins", wrong_08b_means),
+    "sign turned round": ("sign", wrong_08b_sign),
+    "by more than 0.05": ("delta", wrong_08b_delta),
+    "sorted losses": ("sorted", wrong_08b_sorted),
+    "worse in every seed": ("every seed", wrong_08b_each),
     "bands": ("bands, not pairs", wrong_08b_bands),
     "loss alone": ("one axis", wrong_08b_loss),
     "size alone": ("one axis", wrong_08b_size),
@@ -225,12 +302,12 @@ WRONG_08B = {
 # ---- 08c: verdicts ---------------------------------------------------
 
 solution_08c = {
-    1: ("opposite", ["steps"]),
+    1: ("not shown", ["rows"]),
     2: ("not testable", []),
     3: ("shown", ["swap"]),
 }
 variant_08c = {
-    1: ("opposite", "steps"),
+    1: ("not shown", "rows"),
     2: ("not testable", ()),
     3: ("shown", ("swap",)),
 }
@@ -250,16 +327,14 @@ WRONG_08C = {
     ),
     "another fast": (
         "mixes meanings of fast",
-        {**solution_08c, 1: ("opposite", ["step time"])},
+        {**solution_08c, 1: ("opposite", ["steps"])},
     ),
     "all that is fast": (
         "mixes meanings of fast",
         {**solution_08c, 3: ("shown", ["swap", "steps"])},
     ),
-    "steps the other way": (
-        "claim 1",
-        {**solution_08c, 1: ("shown", ["steps"])},
-    ),
+    "ahead": ("claim 1", {**solution_08c, 1: ("shown", ["rows"])}),
+    "behind": ("claim 1", {**solution_08c, 1: ("opposite", ["rows"])}),
     "swap the other way": (
         "claim 3",
         {**solution_08c, 3: ("opposite", ["swap"])},
@@ -267,7 +342,7 @@ WRONG_08C = {
     "no pair": ("form", {**solution_08c, 1: "opposite"}),
     "a word of its own": (
         "form",
-        {**solution_08c, 1: ("no", ["steps"])},
+        {**solution_08c, 1: ("no", ["rows"])},
     ),
     "unknown evidence": (
         "form",

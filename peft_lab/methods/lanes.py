@@ -105,7 +105,7 @@ class Choice(VirtualTokens):
         lanes: name -> `Lane`.
     """
 
-    foreign = "without this Switch, or with other rows chosen"
+    foreign = "without this method, or with other rows chosen"
 
     def __init__(self, names: tuple[str, ...], lanes: dict[str, Lane]):
         anatomy = next(iter(lanes.values())).anatomy
