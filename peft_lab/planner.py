@@ -2,8 +2,8 @@
 
 All from a config alone: no weights, no card. The memory is `accounting.memory`'s prediction and
 the peak it makes; the time is a lower bound, since no program can compute faster than the card's
-rate nor move bytes faster than its memory: the larger of the two counts. Real steps take two to
-five times as long.
+rate nor move bytes faster than its memory: the larger of the two counts. How much longer a real
+step takes was not measured here.
 """
 
 import re
