@@ -7,6 +7,7 @@ diagnosis that its checker gives.
 import math
 from statistics import fmean, stdev
 
+import numpy as np
 import torch
 
 from peft_lab.claims import interval
@@ -86,7 +87,32 @@ def wrong_07a_halves(config, budget, share):
     return share * budget / d, (1 - share) * budget / _one(config)
 
 
-VARIANTS_07A = {"by floor": variant_07a}
+def wrong_07a_one_layer_wide(config, budget, share):
+    d = config.hidden_size
+    vectors = int(share * budget) // d
+    return vectors, (budget - vectors * d) // (4 * d)
+
+
+def wrong_07a_product(config, budget, share):
+    d = config.hidden_size
+    q = config.num_attention_heads * config.head_dim
+    v = config.num_key_value_heads * config.head_dim
+    vectors = int(share * budget) // d
+    one = config.num_hidden_layers * (d * q + d * v)
+    return vectors, (budget - vectors * d) // one
+
+
+def wrong_07a_numbers(config, budget, share):
+    prompt = int(share * budget)
+    return prompt, (budget - prompt) // _one(config)
+
+
+def variant_07a_numpy(config, budget, share):
+    both = np.array(solution_07a(config, budget, share))
+    return both[0], both[1]
+
+
+VARIANTS_07A = {"by floor": variant_07a, "by NumPy": variant_07a_numpy}
 WRONG_07A = {
     "LoRA gets all": ("unequal budgets", wrong_07a_unequal),
     "each gets all": ("unequal budgets", wrong_07a_whole_each),
@@ -100,6 +126,12 @@ WRONG_07A = {
     "the rest is lost": ("rest lost", wrong_07a_rest_lost),
     "swapped": ("swapped", wrong_07a_swapped),
     "not rounded": ("not whole", wrong_07a_halves),
+    "one layer, v as wide as q": (
+        "layers once",
+        wrong_07a_one_layer_wide,
+    ),
+    "in times out": ("whole matrices", wrong_07a_product),
+    "numbers, not vectors": ("numbers, not vectors", wrong_07a_numbers),
 }
 
 # ---- 07b: new_gate and gated -----------------------------------------
@@ -170,6 +202,40 @@ def wrong_07b_frozen(d):
     return torch.zeros(d), torch.zeros(())
 
 
+def wrong_07b_running(h, change, weight, bias):
+    seen = torch.arange(1, h.shape[1] + 1)[:, None]  # (T, 1)
+    score = (h.cumsum(1) / seen) @ weight + bias  # (B, T)
+    return h + torch.sigmoid(score)[..., None] * change
+
+
+def wrong_07b_softmax(h, change, weight, bias):
+    gate = torch.softmax(h @ weight + bias, dim=1)  # (B, T)
+    return h + gate[..., None] * change
+
+
+def wrong_07b_outside(h, change, weight, bias):
+    return h + (torch.sigmoid(h @ weight) + bias)[..., None] * change
+
+
+def wrong_07b_detached(h, change, weight, bias):
+    gate = torch.sigmoid(h @ weight + bias).detach()  # (B, T)
+    return h + gate[..., None] * change
+
+
+def wrong_07b_item(h, change, weight, bias):
+    return solution_07b_gated(h, change, weight, bias.item())
+
+
+def wrong_07b_no_grad(h, change, weight, bias):
+    with torch.no_grad():
+        return solution_07b_gated(h, change, weight, bias)
+
+
+def wrong_07b_no_leaf(d):
+    weight = 0 * torch.ones(d, requires_grad=True)
+    return weight, torch.zeros((), requires_grad=True)
+
+
 VARIANTS_07B = {
     "by hand": (variant_07b_new_gate, variant_07b_gated),
 }
@@ -190,6 +256,20 @@ WRONG_07B = {
     "begins at random": (
         "start", (wrong_07b_random, solution_07b_gated)),
     "cannot learn": ("frozen", (wrong_07b_frozen, solution_07b_gated)),
+    "a running mean": (
+        "running mean", (solution_07b_new_gate, wrong_07b_running)),
+    "softmax over the tokens": (
+        "softmax", (solution_07b_new_gate, wrong_07b_softmax)),
+    "bias outside the sigmoid": (
+        "bias outside", (solution_07b_new_gate, wrong_07b_outside)),
+    "gate detached": (
+        "no gradient", (solution_07b_new_gate, wrong_07b_detached)),
+    "bias by item": (
+        "no gradient", (solution_07b_new_gate, wrong_07b_item)),
+    "without gradients": (
+        "no gradient", (solution_07b_new_gate, wrong_07b_no_grad)),
+    "no leaf": (
+        "not a leaf", (wrong_07b_no_leaf, solution_07b_gated)),
 }  # fmt: skip
 
 # ---- 07c: hybrid_gain ------------------------------------------------
@@ -275,6 +355,61 @@ def wrong_07c_normal(hybrid, part):
     return fmean(gains), fmean(gains) - half, fmean(gains) + half
 
 
+def wrong_07c_sorted(hybrid, part):
+    a, b = (sorted(losses.values()) for losses in _both(hybrid, part))
+    return interval(x - y for x, y in zip(a, b, strict=True))
+
+
+def wrong_07c_each_seed(hybrid, part):
+    def best(runs):
+        ordered = sorted(runs, key=lambda run: -run["validation_nats"])
+        return {run["seed"]: run["test_nats"] for run in ordered}
+
+    a, b = best(part), best(hybrid)
+    return interval(a[seed] - b[seed] for seed in a)
+
+
+def wrong_07c_luckiest(hybrid, part):
+    def chosen(runs):
+        best = min(runs, key=lambda run: run["validation_nats"])
+        return _by_seed(runs, best["learning_rate"])
+
+    a, b = chosen(part), chosen(hybrid)
+    return interval(a[seed] - b[seed] for seed in a)
+
+
+def wrong_07c_ignored(hybrid, part):
+    a = {run["seed"]: run["test_nats"] for run in part}
+    b = {run["seed"]: run["test_nats"] for run in hybrid}
+    return interval(a[seed] - b[seed] for seed in a)
+
+
+def wrong_07c_all(hybrid, part):
+    a, b = (
+        {(r["seed"], r["learning_rate"]): r["test_nats"] for r in runs}
+        for runs in (part, hybrid)
+    )  # fmt: skip
+    return interval(a[key] - b[key] for key in a)
+
+
+def wrong_07c_one_rate(hybrid, part):
+    rate = best_learning_rate(hybrid)
+    a, b = _by_seed(part, rate), _by_seed(hybrid, rate)
+    return interval(a[seed] - b[seed] for seed in a)
+
+
+def wrong_07c_validation(hybrid, part):
+    def chosen(runs):
+        rate = best_learning_rate(runs)
+        return {
+            run["seed"]: run["validation_nats"]
+            for run in runs if run["learning_rate"] == rate
+        }  # fmt: skip
+
+    a, b = chosen(part), chosen(hybrid)
+    return interval(a[seed] - b[seed] for seed in a)
+
+
 VARIANTS_07C = {"by torch": variant_07c}
 WRONG_07C = {
     "best seed against best": ("best seeds", wrong_07c_best),
@@ -284,4 +419,11 @@ WRONG_07C = {
     "rate chosen on test": ("rate on test", wrong_07c_on_test),
     "sign": ("sign", wrong_07c_sign),
     "1.96": ("another factor", wrong_07c_normal),
+    "sorted": ("sorted", wrong_07c_sorted),
+    "a rate for each seed": ("rate for each seed", wrong_07c_each_seed),
+    "rate of the luckiest run": ("luckiest run", wrong_07c_luckiest),
+    "rates ignored": ("rates ignored", wrong_07c_ignored),
+    "all pairs": ("every rate", wrong_07c_all),
+    "one rate for both": ("one rate", wrong_07c_one_rate),
+    "gain on validation": ("validation", wrong_07c_validation),
 }

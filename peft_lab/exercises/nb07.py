@@ -1,5 +1,7 @@
 """Exercises of notebook 07: a budget for two, a gate, and whether the hybrid is better."""
 
+from numbers import Integral, Real
+from random import Random
 from statistics import fmean
 from types import SimpleNamespace
 
@@ -41,7 +43,7 @@ def check_07a(sheet: Sheet, answer) -> None:
     sheet.wrong("swapped", "First the vectors, then the rank: yours are the other way round.",
                 same(values, [t[::-1] for t in targets]))  # fmt: skip
     d, one = 8, 84
-    whole = [n for v in values for n in v if isinstance(n, int) and not isinstance(n, bool)]
+    whole = [n for v in values for n in v if isinstance(n, Integral) and not isinstance(n, bool)]
     sheet.wrong(
         "not whole",
         "There are no halves of a vector or of a rank: give whole numbers (int), rounded down. // "
@@ -57,6 +59,12 @@ def check_07a(sheet: Sheet, answer) -> None:
         return int(s * b) // d
 
     sheet.wrong(
+        "numbers, not vectors",
+        "Your first number is how many *numbers* the prompt may have. Asked is how many vectors: "
+        "each takes d of them.",
+        [v[0] for v in values] == [int(s * b) for b, s in asked],
+    )
+    sheet.wrong(
         "unequal budgets",
         "LoRA got the whole budget, as if the prompt cost nothing. Both together must stay within "
         "it: what the prompt has spent is gone. A hybrid that has more numbers than its parts "
@@ -68,7 +76,7 @@ def check_07a(sheet: Sheet, answer) -> None:
         "layers once",
         "You counted LoRA's matrices in one layer only. It stands in every layer, so a rank costs "
         "num_hidden_layers times as much.",
-        slip(right, lambda b, s, n: (b - n) // 28),
+        slip(right, lambda b, s, n: (b - n) // 28) or slip(right, lambda b, s, n: (b - n) // 32),
     )
     sheet.wrong(
         "kv width",
@@ -77,10 +85,16 @@ def check_07a(sheet: Sheet, answer) -> None:
         slip(right, lambda b, s, n: (b - n) // 96),
     )
     sheet.wrong(
+        "whole matrices",
+        "You multiplied what goes in by what comes out: so many numbers has the whole matrix. A "
+        "rank costs one column and one row of it: in *plus* out.",
+        any(slip(right, lambda b, s, n, c=c: (b - n) // c) for c in (288, 384)),
+    )
+    sheet.wrong(
         "one side",
         "A rank on a matrix costs a column *and* a row: what goes in plus what comes out. And "
         "there are two matrices, q and v.",
-        any(slip(right, lambda b, s, n, c=c: (b - n) // c) for c in (36, 48, 24, 32, 20, 60)),
+        any(slip(right, lambda b, s, n, c=c: (b - n) // c) for c in (36, 48, 24, 20, 60)),
     )
     sheet.wrong(
         "prompt in layers",
@@ -131,7 +145,8 @@ def check_07b(sheet: Sheet, new, run) -> None:
     value, made = sheet.attempt(run, h, change, weight, bias), sheet.attempt(new, d)
     target = gated(h, change, weight, bias).detach()
     sheet.note(f"h and change of shape (2, 3, {d}), random weight and bias")
-    sheet.case("the first token after it", target[0, 0], _first(value))
+    sheet.case("the first token after it", target[0, 0], _token(value, 0))
+    sheet.case("the last token after it", target[0, -1], _token(value, -1))
     sheet.note("the start: what new_gate made, in the right forward pass")
     pair = isinstance(made, (tuple, list)) and len(made) == 2
     tensors = pair and all(isinstance(m, torch.Tensor) for m in made)
@@ -150,6 +165,8 @@ def check_07b(sheet: Sheet, new, run) -> None:
         gate = torch.sigmoid(scores)[..., None]  # (B, T, 1)
         mean = torch.sigmoid(h.mean(1) @ weight + bias)[:, None, None]
         other = torch.sigmoid(change @ weight + bias)[..., None]
+        seen = torch.arange(1, h.shape[1] + 1)[:, None]  # (T, 1)
+        running = torch.sigmoid((h.cumsum(1) / seen) @ weight + bias)[..., None]  # (B, T, 1)
         kinds = [
             ("gates the base", "The gate multiplies h too. A shut gate would then wipe out the "
              "token. It belongs on the change alone, so that a shut gate leaves the base.",
@@ -168,6 +185,15 @@ def check_07b(sheet: Sheet, new, run) -> None:
             ("looks ahead", "You took the mean over the sentence. Then the gate of the first "
              "token depends on the last, which this model has not read yet.",
              [h + mean * change]),
+            ("running mean", "Your gate reads the mean of all tokens so far. It does not look "
+             "ahead, but the gate of a token should read that token's h alone.",
+             [h + running * change]),
+            ("softmax", "A softmax makes the tokens share one opening, and each gate depends on "
+             "all the others, those to come too. Each token has a gate of its own: sigmoid.",
+             [h + torch.softmax(scores, axis)[..., None] * change for axis in (0, 1)]),
+            ("bias outside", "The bias is added outside the sigmoid. There it makes gates below 0 "
+             "or above 1. It belongs to the score: sigmoid(h @ weight + bias).",
+             [h + (torch.sigmoid(h @ weight) + bias)[..., None] * change]),
             ("reads the change", "Your gate is computed from the change; it should look at h.",
              [h + other * change]),
             ("a gate a number", "That is a gate for each of the d numbers. Here a token has one: "
@@ -191,6 +217,12 @@ def check_07b(sheet: Sheet, new, run) -> None:
         not all(m.requires_grad for m in made),
     )
     sheet.wrong(
+        "not a leaf",
+        "One of your tensors is the result of a computation, and an optimiser takes none such. "
+        "Compute first, then say requires_grad=True: the tensor itself must be what is trained.",
+        not all(m.is_leaf for m in made),
+    )
+    sheet.wrong(
         "shut",
         "Your gate begins shut. Nothing passes, so nearly no gradient comes back to the module, "
         "and it cannot show what it is worth. Begin half open: weight and bias at 0.",
@@ -202,11 +234,28 @@ def check_07b(sheet: Sheet, new, run) -> None:
         "tokens before anything is learned: weight and bias at 0.",
         not bool(((start - 0.5).abs() < 1e-6).all()),
     )
+    sheet.wrong(
+        "no gradient",
+        "The values are right, but no gradient comes back to the weight, the bias or the change. "
+        "Something cuts it: detach(), item(), .data, no_grad, or a tensor made anew.",
+        same(value, target) and not _learns(sheet, run, h, change, weight, bias),
+    )
     sheet.finish(same(value, target))
 
 
-def _first(value):
-    return value[0, 0] if isinstance(value, torch.Tensor) and value.ndim == 3 else value
+def _token(value, place: int):
+    fits = isinstance(value, torch.Tensor) and value.ndim == 3 and 0 not in value.shape
+    return value[0, place] if fits else value
+
+
+def _learns(sheet: Sheet, run, *given: torch.Tensor) -> bool:
+    """Does a gradient come back to each of h, change, weight and bias?"""
+    own = [one.detach().clone().requires_grad_() for one in given]
+    value = sheet.attempt(lambda: run(*own))
+    if not isinstance(value, torch.Tensor) or not value.requires_grad:
+        return False
+    value.square().sum().backward()
+    return all(one.grad is not None and bool(one.grad.abs().max() > 0) for one in own)
 
 
 # --- 07c ----------------------------------------------------------------------
@@ -230,7 +279,7 @@ def check_07c(sheet: Sheet, answer) -> None:
     hybrid, part = _runs("hybrid"), _runs("part")
     target = hybrid_gain(hybrid, part)
     value = sheet.attempt(answer, hybrid, part)
-    sheet.note("the runs of a hybrid and of its part: 2 learning rates, 5 seeds in any order")
+    sheet.note("the runs of a hybrid and of its part: 4 learning rates, 5 seeds in any order")
     sheet.case("mean, low and high of the gain", tuple(target), _three(value))
     sheet.broken(value)
     one = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -252,37 +301,68 @@ def check_07c(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "not three",
         "Three numbers come back: mean, low, high. interval(differences) gives just these.",
-        not three or not all(isinstance(v, (int, float)) for v in value),
+        not three or not all(isinstance(v, Real) for v in value),
     )
     found = tuple(float(v) for v in value)
     sheet.wrong("sign", "The sign is wrong: a gain is the part's loss less the hybrid's.",
                 same(found, (-target.mean, -target.high, -target.low)))  # fmt: skip
-    first = {name: _at(runs, "test_nats") for name, runs in (("h", hybrid), ("p", part))}
+
+    def slip(of_hybrid: dict, of_part: dict) -> bool:  # the gain between these choices
+        return same(found, interval(of_part[k] - of_hybrid[k] for k in of_part), 1e-4)
+
+    def both(choose) -> bool:
+        return slip(choose(hybrid), choose(part))
+
+    sheet.wrong(
+        "one rate",
+        "You took the same learning rate for both. Each has its own best one.",
+        any(both(lambda runs, r=r: _at(runs, r)) for r in LEVELS["part"]),
+    )
+    sheet.wrong(
+        "rates ignored",
+        "You did not look at the learning rate: of each seed you took whichever run came last (or "
+        "first), or mixed all rates. Choose one rate for each method, best_learning_rate(runs), "
+        "and keep its runs only.",
+        any(map(both, (_last, lambda runs: _last(runs[::-1]), _over_rates))),
+    )
+    sheet.wrong(
+        "every rate",
+        "You compared at every learning rate. Most of these runs nobody would use. Choose the "
+        "best rate of each method on validation first; then five differences are left.",
+        both(lambda runs: {(r["seed"], r["learning_rate"]): r["test_nats"] for r in runs}),
+    )
+    sheet.wrong(
+        "rate for each seed",
+        "You let each seed have a learning rate of its own. So it profits from its luck. Choose "
+        "one rate for all seeds of a method, by the mean over them: best_learning_rate(runs).",
+        both(lambda runs: _each_seed(runs, "validation_nats")),
+    )
+    sheet.wrong(
+        "luckiest run",
+        "Your rate is that of the single best run. One lucky seed has chosen it. Choose by the "
+        "mean over the seeds: best_learning_rate(runs) does.",
+        both(lambda runs: _at(runs, min(runs, key=_validation)["learning_rate"])),
+    )
+    tested = [_at(runs, _best_on_test(runs)) for runs in (hybrid, part)]
     sheet.wrong(
         "rate on test",
         "You chose the learning rate by the test loss. Then the test has been used to train, and "
         "the gain is too kind. Choose on validation_nats: best_learning_rate(runs) does.",
-        same(found, interval(first["p"][s] - first["h"][s] for s in range(5)))
-        or same(found, interval(first["p"][s] - hybrids[s] for s in range(5)))
-        or same(found, interval(parts[s] - first["h"][s] for s in range(5))),
-    )
-    told = {run["seed"]: run["validation_nats"] for run in hybrid if run["learning_rate"] == 0.03}
-    told_part = {r["seed"]: r["validation_nats"] for r in part if r["learning_rate"] == 0.01}
+        slip(*tested) or slip(tested[0], parts) or slip(hybrids, tested[1])
+        or both(lambda runs: _each_seed(runs, "test_nats")),
+    )  # fmt: skip
     sheet.wrong(
         "validation",
         "That is the gain on validation. It has chosen the rates; the gain is measured on "
         "test_nats.",
-        same(found, interval(told_part[s] - told[s] for s in range(5))),
+        both(lambda runs: _at(runs, best_learning_rate(runs), "validation_nats")),
     )
-    both = [
-        [{r["seed"]: r["test_nats"] for r in runs if r["learning_rate"] == rate}
-         for runs in (part, hybrid)]
-        for rate in (0.01, 0.03)
-    ]  # fmt: skip
+    ordered = zip(sorted(parts.values()), sorted(hybrids.values()), strict=True)
     sheet.wrong(
-        "one rate",
-        "You took the same learning rate for both. Each has its own best one.",
-        any(same(found, interval(p[s] - h[s] for s in range(5))) for p, h in both),
+        "sorted",
+        "You set the lowest loss beside the lowest, the next beside the next, whatever the seeds. "
+        "That makes the interval too narrow. A pair is one seed: a[seed] - b[seed].",
+        same(found, interval(a - b for a, b in ordered), 1e-4),
     )
     in_order = zip(parts.values(), hybrids.values(), strict=True)
     half = found[2] - found[0]
@@ -303,25 +383,59 @@ def check_07c(sheet: Sheet, answer) -> None:
     sheet.finish(same(found, tuple(target), 1e-4))
 
 
+# Rate -> (validation, test) of a seed without luck. Validation chooses 0.03 and 0.01, the test
+# would choose two others; no rate is chosen twice, so that each slip has numbers of its own.
+LEVELS = {
+    "hybrid": {0.003: (3.97, 3.965), 0.01: (3.93, 3.945), 0.03: (3.91, 3.92), 0.1: (3.95, 3.90)},
+    "part": {0.003: (3.97, 3.937), 0.01: (3.93, 3.95), 0.03: (3.95, 3.955), 0.1: (4.02, 3.99)},
+}
+LUCK = (0.05, -0.04, 0.02, -0.06, 0.03)  # of a seed, for both
+OWN = {  # a method's own luck: the seeds' ranks differ
+    "hybrid": (0.004, 0.012, 0.010, 0.002, -0.008),
+    "part": (0.0, -0.010, -0.002, 0.014, 0.0),
+}
+LURE = {"hybrid": ((0.01, 3), 0.045), "part": ((0.03, 1), 0.065)}  # the luckiest run: another rate
+
+
 def _runs(arm: str) -> list[dict]:
-    """Two rates, five seeds; each seed has its luck; the test would choose another rate."""
-    luck = [0.05, -0.04, 0.02, -0.06, 0.03]
-    own = {"hybrid": [0.002, -0.001, 0.0, 0.001, -0.002], "part": [0, 0.001, -0.002, 0.002, 0]}[arm]
-    level = {"hybrid": {0.01: (3.93, 3.90), 0.03: (3.91, 3.92)},
-             "part": {0.01: (3.93, 3.94), 0.03: (3.96, 3.925)}}[arm]  # fmt: skip
-    order = {"hybrid": (3, 0, 4, 1, 2), "part": (0, 1, 2, 3, 4)}[arm]
-    return [
+    """Four rates, five seeds, in a mixed order."""
+    place, lure = LURE[arm]
+    runs = [
         {"arm": arm, "learning_rate": rate, "seed": seed, "experiment": "toy",
-         "validation_nats": valid + luck[seed] * 0.8, "test_nats": test + luck[seed] + own[seed]}
-        for rate, (valid, test) in level.items()
-        for seed in order
+         "validation_nats": valid + 0.8 * luck - lure * ((rate, seed) == place),
+         "test_nats": test + luck + OWN[arm][seed]}
+        for rate, (valid, test) in LEVELS[arm].items()
+        for seed, luck in enumerate(LUCK)
     ]  # fmt: skip
+    Random(arm).shuffle(runs)
+    return runs
 
 
-def _at(runs: list[dict], value: str) -> dict[int, float]:
-    losses = rate_losses(runs, value)
-    rate = min(losses, key=losses.__getitem__)
-    return {run["seed"]: run["test_nats"] for run in runs if run["learning_rate"] == rate}
+def _validation(run: dict) -> float:
+    return run["validation_nats"]
+
+
+def _at(runs: list[dict], rate: float, value: str = "test_nats") -> dict[int, float]:
+    return {run["seed"]: run[value] for run in runs if run["learning_rate"] == rate}
+
+
+def _best_on_test(runs: list[dict]) -> float:
+    losses = rate_losses(runs, "test_nats")
+    return min(losses, key=losses.__getitem__)
+
+
+def _last(runs: list[dict]) -> dict[int, float]:
+    return {run["seed"]: run["test_nats"] for run in runs}
+
+
+def _over_rates(runs: list[dict]) -> dict[int, float]:
+    return {s: fmean(r["test_nats"] for r in runs if r["seed"] == s) for s in _last(runs)}
+
+
+def _each_seed(runs: list[dict], value: str) -> dict[int, float]:
+    best = {s: min((r for r in runs if r["seed"] == s), key=lambda r: r[value])
+            for s in _last(runs)}  # fmt: skip
+    return {seed: run["test_nats"] for seed, run in best.items()}
 
 
 def _three(value):
