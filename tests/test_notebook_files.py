@@ -27,6 +27,7 @@ EXPECTED = (
     "05_adapters_and_ia3",
     "06_lora",
     "07_hybrids",
+    "10_serving",
 )
 # In every notebook, in this order and in these words, whatever stands between them.
 HEADINGS = ("your turn", "what it costs", "three questions", "sources")
