@@ -85,8 +85,8 @@ def check_10a(sheet: Sheet, answer) -> None:
     )
     sheet.wrong(
         "half a file",
-        "Your files are half as large as they should be. One of two: a number in a file is float32, "
-        "4 bytes, not 2; or a place of a prefix has a key *and* a value.",
+        "Your files are half as large as they should be. One of two: a number in a file is "
+        "float32, 4 bytes, not 2; or a place of a prefix has a key *and* a value.",
         slip(models, lambda p, c, n: files(p, c, n / 2)),
     )
     sheet.wrong(

@@ -85,7 +85,7 @@ def log_bars(
     figure, axes = canvas(title, origin=origin, size=(SIZE[0], 96 + 30 * len(values)))
     least, most = min(values.values()), max(values.values())
     with matplotlib.rc_context(RC):
-        for i, (name, value) in enumerate(values.items()):
+        for i, value in enumerate(values.values()):
             colour = (BLUE, VERMILION)[value > 30 * least]
             axes.barh(-i, value - least / 4, left=least / 4, height=0.6, color=colour, alpha=0.75,
                       hatch="////" if colour == VERMILION else None, edgecolor="white")  # fmt: skip
