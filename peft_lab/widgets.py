@@ -700,6 +700,82 @@ def recommend_widget() -> None:
     )
 
 
+# ---- 10: a thousand customers
+# ------------------------------------------------------------------------------------
+
+FILES = {  # what a customer's file holds -> bytes of one, in float32
+    "prompt 20": lambda kinds, config: kinds.PromptTuning(20).expected_parameters(config),
+    "prefix 5": lambda kinds, config: kinds.PrefixTuning(5).expected_parameters(config),
+    "LoRA 8": lambda kinds, config: kinds.LoRA(8).expected_parameters(config),
+    "LoRA 8, all": lambda kinds, config: kinds.LoRA(8, targets="all").expected_parameters(config),
+}
+
+
+def fleet_bill(config, customers: int, kind: str) -> dict[str, int]:
+    """Bytes on the disk for so many customers, from the config alone.
+
+    Args:
+        kind: one of FILES. Files are in float32, the model in float16, headers are left out.
+
+    Returns:
+        {"models": a whole model each, "files": one model and a file each, "file": one file,
+        "base": one model}.
+
+    Raises:
+        ValueError: fewer than one customer, or an unknown kind.
+    """
+    from . import methods
+    from .footprint import total_parameters
+
+    if customers < 1 or kind not in FILES:
+        known = ", ".join(FILES)
+        raise ValueError(f"customers={customers}, kind={kind!r}: 1 or more; one of {known}.")
+    base, file = 2 * total_parameters(config), 4 * FILES[kind](methods, config)
+    return {"models": customers * base, "files": base + customers * file, "file": file,
+            "base": base}  # fmt: skip
+
+
+def fleet_table(configs: Mapping[str, object], customers: int = 1000) -> None:
+    """Print, for each model and kind of file, what so many customers need."""
+    print(f"{'model':<20}{'a file holds':<14}{'one file':>10}{'a file each':>13}"
+          f"{'a model each':>14}{'ratio':>7}")  # fmt: skip
+    for name, config in configs.items():
+        for kind in FILES:
+            bill = fleet_bill(config, customers, kind)
+            sizes = [size_text(bill[part]) for part in ("file", "files", "models")]
+            print(f"{name:<20}{kind:<14}{sizes[0]:>10}{sizes[1]:>13}{sizes[2]:>14}"
+                  f"{bill['models'] / bill['files']:>7.0f}")  # fmt: skip
+    print(f"{customers:,} customers; the model in float16, the files in float32")
+
+
+def fleet_widget(configs: Mapping[str, object]) -> None:
+    """Choose a model, the kind of file and the number of customers; see two sums."""
+    from ipywidgets import Dropdown, SelectionSlider, ToggleButtons
+
+    def draw(model, kind, customers):
+        from . import plots
+
+        bill = fleet_bill(configs[model], customers, kind)
+        ratio = bill["models"] / bill["files"]
+        bars = {"a model each": bill["models"], "a file each": bill["files"]}
+        many = f"{customers:,} customer{'s' * (customers > 1)}"
+        plots.show(
+            plots.log_bars(bars, f"{model}, {many}, {kind}: {ratio:.3g} to 1",
+                           unit="bytes on the disk", text=size_text, origin="by formula"),
+            see=f"one file is {size_text(bill['file'])}, one model {size_text(bill['base'])}; "
+            f"{customers:,} files and one model: {size_text(bill['files'])}.",
+        )  # fmt: skip
+
+    _play(
+        draw,
+        model=Dropdown(options=list(configs), description="model"),
+        kind=ToggleButtons(options=list(FILES), value="prefix 5", description="a file"),
+        customers=SelectionSlider(
+            options=[1, 10, 100, 1000, 10_000], value=1000, description="customers"
+        ),
+    )
+
+
 # ---- the thin view
 # ------------------------------------------------------------------------------------
 

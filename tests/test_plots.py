@@ -85,6 +85,11 @@ FIGURES = {
     "verdict_table": (([("PEFT works as well, or almost as well, as full fine-tuning",
                          "it depends", "on poems 0.05 nats behind, on moods 0.10"),
                         ("fewer steps", "opposite", "4.2 against 4.6 nats after 15 steps")],), {}),
+    "mixed_batch": (([("poems", 5, ["<bos>", "the", "moon"]), ("plain", 0, ["<bos>"]),
+                      ("moods", 3, ["<bos>", "thousand", "it", "rained"])],),
+                    {"origin": "drawn"}),
+    "log_bars": (({"detach": 0.2, "read a model of the hub from the disk": 4000.0},),
+                 {"unit": "time (ms)", "text": lambda v: f"{v:.3g} ms", "origin": "live"}),
 }  # fmt: skip
 TITLE = "What was found, in one short sentence"
 
@@ -233,6 +238,11 @@ BAD = [
     (lambda: plots.sequence_rows({"a": [1], "b": [1, 2]}, 0, TITLE), "lengths"),
     (lambda: plots.sequence_rows({"a": [1]}, 2, TITLE), "n=2"),
     (lambda: plots.memory_stack({}, TITLE), "nothing"),
+    (lambda: plots.mixed_batch([], TITLE), "at least one"),
+    (lambda: plots.mixed_batch([("a", 1, [])], TITLE), "at least one token"),
+    (lambda: plots.mixed_batch([(n, 1, ["x"]) for n in "abcde"], TITLE), "5 members"),
+    (lambda: plots.log_bars({}, TITLE, unit="s", text=str), "at least one"),
+    (lambda: plots.log_bars({"a": 0.0}, TITLE, unit="s", text=str), "above 0"),
     (lambda: plots.beside({}, TITLE, panels=("a", "b")), "nothing"),
     (lambda: plots.cut_in_places(TITLE, ["under"]), "one to four of .*not .'under'"),
     (lambda: plots.cut_in_places(TITLE, []), "one to four"),

@@ -191,6 +191,7 @@ VIEWS = {
     "lora_widget": (CONFIG,),
     "split_widget": (CONFIG, 1000),
     "plan_widget": (["gpt2", "llama-3-8b"],),
+    "fleet_widget": ({"tiny": CONFIG},),
 }
 TWINS = {
     "talent_table": (TALENTS, LINES),
@@ -204,7 +205,22 @@ TWINS = {
     "lora_table": (CONFIG,),
     "split_table": (CONFIG, 1000, (0, 1)),
     "plan_table": ("gpt2",),
+    "fleet_table": ({"tiny": CONFIG},),
 }
+
+
+def test_fleet_over_the_grid():
+    base = 2 * count_parameters(tiny.tiny("llama"))
+    for kind, customers in itertools.product(widgets.FILES, (1, 10, 10_000)):
+        bill = widgets.fleet_bill(CONFIG, customers, kind)
+        assert bill["models"] == customers * base
+        assert bill["files"] == base + customers * bill["file"]
+    for kind, method in (("prefix 5", PrefixTuning(5)), ("LoRA 8", LoRA(8))):
+        with method.attach(tiny.tiny("llama", torch.float32)):
+            assert widgets.fleet_bill(CONFIG, 1, kind)["file"] == 4 * count_parameters(method)
+    for wrong in ((0, "prefix 5"), (1, "prefix 6")):
+        with pytest.raises(ValueError, match=f"customers={wrong[0]}, kind='{wrong[1]}'"):
+            widgets.fleet_bill(CONFIG, *wrong)
 
 
 @pytest.mark.parametrize("name", VIEWS)

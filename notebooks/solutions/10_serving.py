@@ -1,0 +1,242 @@
+"""Solutions of notebook 10.
+
+Also other right ways, and the usual wrong answers, each beside the
+diagnosis that its checker gives.
+"""
+
+import torch
+
+# ---- 10a: fleet_bytes ------------------------------------------------
+
+
+def solution_10a(config, parameters, customers, length):
+    place = 2 * config.num_key_value_heads * config.head_dim
+    numbers = length * config.num_hidden_layers * place
+    models = customers * 2 * parameters
+    files = 2 * parameters + customers * 4 * numbers
+    return models, files
+
+
+def variant_10a(config, parameters, customers, length):
+    keys = config.num_key_value_heads * config.head_dim * length
+    one = sum(2 * keys for _ in range(config.num_hidden_layers))
+    return [2.0 * parameters * customers,
+            parameters * 2.0 + one * 4 * customers]  # fmt: skip
+
+
+def _numbers(config, length):
+    kv = config.num_key_value_heads * config.head_dim
+    return length * config.num_hidden_layers * 2 * kv
+
+
+def wrong_10a_base_each(config, parameters, customers, length):
+    one = 2 * parameters + 4 * _numbers(config, length)
+    return customers * 2 * parameters, customers * one
+
+
+def wrong_10a_no_base(config, parameters, customers, length):
+    file = 4 * _numbers(config, length)
+    return customers * 2 * parameters, customers * file
+
+
+def wrong_10a_all_half(config, parameters, customers, length):
+    file = 2 * _numbers(config, length)
+    return customers * 2 * parameters, 2 * parameters + customers * file
+
+
+def wrong_10a_all_single(config, parameters, customers, length):
+    file = 4 * _numbers(config, length)
+    return customers * 4 * parameters, 4 * parameters + customers * file
+
+
+def wrong_10a_layer(config, parameters, customers, length):
+    numbers = _numbers(config, length) // config.num_hidden_layers
+    models = customers * 2 * parameters
+    return models, 2 * parameters + customers * 4 * numbers
+
+
+def wrong_10a_keys(config, parameters, customers, length):
+    numbers = _numbers(config, length) // 2
+    models = customers * 2 * parameters
+    return models, 2 * parameters + customers * 4 * numbers
+
+
+def wrong_10a_heads(config, parameters, customers, length):
+    width = config.num_attention_heads * config.head_dim
+    numbers = length * config.num_hidden_layers * 2 * width
+    models = customers * 2 * parameters
+    return models, 2 * parameters + customers * 4 * numbers
+
+
+def wrong_10a_swapped(config, parameters, customers, length):
+    return solution_10a(config, parameters, customers, length)[::-1]
+
+
+VARIANTS_10A = {"layer by layer": variant_10a}
+WRONG_10A = {
+    "the base for each": ("a base for each", wrong_10a_base_each),
+    "no base": ("no base", wrong_10a_no_base),
+    "float16 throughout": ("half a file", wrong_10a_all_half),
+    "float32 throughout": ("bytes of a number", wrong_10a_all_single),
+    "one layer": ("layers once", wrong_10a_layer),
+    "keys only": ("half a file", wrong_10a_keys),
+    "query heads": ("query heads", wrong_10a_heads),
+    "swapped": ("swapped", wrong_10a_swapped),
+}
+
+# ---- 10b: mixed_lora -------------------------------------------------
+
+
+def solution_10b(x, y, A, B, which, scale):
+    z = x @ A[which].mT  # (rows, T, rank)
+    return y + scale * (z @ B[which].mT)  # (rows, T, out)
+
+
+def variant_10b(x, y, A, B, which, scale):
+    rows = [
+        x[i] @ A[pair].T @ B[pair].T for i, pair in enumerate(which)
+    ]
+    return y + scale * torch.stack(rows)
+
+
+def variant_10b_einsum(x, y, A, B, which, scale):
+    z = torch.einsum("bti,bri->btr", x, A[which])
+    return torch.einsum("btr,bor->bto", z, B[which]) * scale + y
+
+
+def wrong_10b_first(x, y, A, B, which, scale):
+    pair = which[0]
+    return y + scale * (x @ A[pair].T @ B[pair].T)
+
+
+def wrong_10b_last(x, y, A, B, which, scale):
+    for pair in which:
+        change = x @ A[pair].T @ B[pair].T
+    return y + scale * change
+
+
+def wrong_10b_sum(x, y, A, B, which, scale):
+    change = torch.einsum("bti,kri,kor->bto", x, A[which], B[which])
+    return y + scale * change
+
+
+def wrong_10b_mean(x, y, A, B, which, scale):
+    change = (B[which] @ A[which]).mean(0)  # (out, in)
+    return y + scale * (x @ change.T)
+
+
+def wrong_10b_order(x, y, A, B, which, scale):
+    order = torch.arange(len(x)) % len(A)
+    return y + scale * (x @ A[order].mT @ B[order].mT)
+
+
+def wrong_10b_half(x, y, A, B, which, scale):
+    return y + scale * (x @ A[which].mT @ B[0].mT)
+
+
+def wrong_10b_scale(x, y, A, B, which, scale):
+    return y + x @ A[which].mT @ B[which].mT
+
+
+def wrong_10b_no_base(x, y, A, B, which, scale):
+    return scale * (x @ A[which].mT @ B[which].mT)
+
+
+VARIANTS_10B = {
+    "row by row": variant_10b,
+    "by einsum": variant_10b_einsum,
+}
+WRONG_10B = {
+    "the first row's pair": ("one pair for all", wrong_10b_first),
+    "the loop overwrites": ("last pair for all", wrong_10b_last),
+    "sums over the rows": ("mixes rows", wrong_10b_sum),
+    "the mean of the pairs": ("mixes rows", wrong_10b_mean),
+    "which is ignored": ("pairs in order", wrong_10b_order),
+    "B of pair 0": ("A and B of unlike rows", wrong_10b_half),
+    "no scale": ("no scale", wrong_10b_scale),
+    "y is lost": ("no base", wrong_10b_no_base),
+}
+
+# ---- 10c: columns ----------------------------------------------------
+
+
+def solution_10c(lengths, mask):
+    n = int(lengths.max())
+    virtual = torch.arange(n) >= n - lengths[:, None]  # (B, n)
+    whole = torch.cat([virtual.long(), mask], dim=1)  # (B, n+T)
+    positions = (whole.cumsum(1) - 1).clamp_min(0)  # (B, n+T)
+    return whole, positions
+
+
+def variant_10c(lengths, mask):
+    n, rows = max(lengths.tolist()), []
+    for own, text in zip(lengths.tolist(), mask.tolist(), strict=True):
+        rows.append([0] * (n - own) + [1] * own + text)
+    whole = torch.tensor(rows)  # (B, n+T)
+    return whole, whole.cumsum(1) - 1
+
+
+def wrong_10c_side(lengths, mask):
+    n = int(lengths.max())
+    virtual = torch.arange(n) < lengths[:, None]
+    whole = torch.cat([virtual.long(), mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_padding(lengths, mask):
+    whole, _ = solution_10c(lengths, mask)
+    return whole, torch.arange(whole.shape[1]).expand(whole.shape)
+
+
+def wrong_10c_open(lengths, mask):
+    n = int(lengths.max())
+    virtual = torch.ones(len(mask), n, dtype=torch.long)
+    whole = torch.cat([virtual, mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_text_open(lengths, mask):
+    whole, positions = solution_10c(lengths, torch.ones_like(mask))
+    return whole, positions
+
+
+def wrong_10c_restart(lengths, mask):
+    whole, positions = solution_10c(lengths, mask)
+    T = mask.shape[1]
+    text = (mask.cumsum(1) - 1).clamp_min(0)
+    return whole, torch.cat([positions[:, :-T], text], dim=1)
+
+
+def wrong_10c_longest(lengths, mask):
+    whole, positions = solution_10c(lengths, mask)
+    n, T = int(lengths.max()), mask.shape[1]
+    text = (mask.cumsum(1) - 1).clamp_min(0) + n
+    return whole, torch.cat([positions[:, :-T], text], dim=1)
+
+
+def wrong_10c_one_off(lengths, mask):
+    whole, _ = solution_10c(lengths, mask)
+    return whole, whole.cumsum(1)
+
+
+def wrong_10c_order(lengths, mask):
+    whole, _ = solution_10c(lengths, mask)
+    n = int(lengths.max())
+    turned = torch.cat([mask, whole[:, :n]], dim=1)
+    return turned, (turned.cumsum(1) - 1).clamp_min(0)
+
+
+VARIANTS_10C = {"row by row": variant_10c}
+WRONG_10C = {
+    "padding on the right": ("the wrong side", wrong_10c_side),
+    "padding counts": ("counted with padding", wrong_10c_padding),
+    "all columns open": ("mask open", wrong_10c_open),
+    "the text's padding open": (
+        "the text's padding",
+        wrong_10c_text_open,
+    ),
+    "the text from 0": ("text begins at 0", wrong_10c_restart),
+    "all texts from n": ("n for all", wrong_10c_longest),
+    "one off": ("one off", wrong_10c_one_off),
+    "text first": ("text first", wrong_10c_order),
+}
