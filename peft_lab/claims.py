@@ -81,7 +81,7 @@ def item_interval(
     return Interval(float(gain.sum() / weight.sum()), low, high)
 
 
-def verdict(found: Interval, smallest: float) -> str:
+def verdict(found: "Interval | Comparison", smallest: float) -> str:
     """ "shown" if the whole interval lies beyond the smallest difference that counts."""
     if found.low >= smallest:
         return "shown"
@@ -160,6 +160,5 @@ def settle(name: str, found: Comparison | Iterable[float]) -> Interval | Compari
     found = found if isinstance(found, Comparison) else interval(found)
     smallest = row["smallest_difference"]
     claim = f"{row['claim'].rstrip('.')} (needed: {smallest:.2f})"
-    said = found.verdict(smallest) if isinstance(found, Comparison) else verdict(found, smallest)
-    check_equal(claim, said, row["verdict"])
+    check_equal(claim, verdict(found, smallest), row["verdict"])
     return found

@@ -127,14 +127,14 @@ def behind(rows: dict[str, Row], name: str, best: str) -> Comparison:
 
 def gain(rows: dict[str, Row], name: str, field: str = "test_nats") -> float:
     """The share of full fine-tuning's gain over the base (1: as much), by a field of the runs."""
-    base, full, own = (fmean(r[field] for r in rows[n].runs) for n in ("base", "full", name))
+    base, full, own = (_mean(rows[n], field) for n in ("base", "full", name))
     return (base - own) / (base - full)
 
 
 def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sentence]:
     field, unit, best_is = MEASURES[task]
     methods = [name for name in rows if name != "base"]
-    score = {name: fmean(run[field] for run in rows[name].runs) for name in methods}
+    score = {name: _mean(rows[name], field) for name in methods}
     order = sorted(methods, key=score.get, reverse=best_is is max)
     best = order[0]
     if wish == "quality":
@@ -156,7 +156,7 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
         price, priced = {
             "small file": (lambda n: rows[n].file_bytes, "bytes"),
             "little memory": (lambda n: _memory(rows[n]), "bytes a step"),
-            "old skills": (lambda n: _stories(rows[n]), "nats a token on stories"),
+            "old skills": (lambda n: _mean(rows[n], "story_nats"), "nats a token on stories"),
         }[wish]
         enough = [name for name in methods if gain(rows, name, field) >= 0.8]
         chosen = min(enough, key=price)
@@ -185,7 +185,7 @@ def _without_training(rows: dict[str, Row], task: str) -> Sentence:
         field, unit, best_is = MEASURES["poems"]
         rivals = runs
     rival = best_is(rivals, key=lambda run: run[field])
-    scores = [fmean(run[field] for run in row.runs) for n, row in rows.items() if n != "base"]
+    scores = [_mean(row, field) for name, row in rows.items() if name != "base"]
     beats = best_is(rival[field], best_is(scores)) == rival[field]
     text = f"Without training a model: {rival['arm']}, {rival[field]:.3f} {unit}" + (
         ", better than every method here. Take that, or more data and steps." if beats else "."
@@ -197,15 +197,16 @@ def _memory(row: Row) -> float:
     return fmean(sum(run["memory"].values()) for run in row.runs)
 
 
-def _stories(row: Row) -> float:
-    return fmean(run["story_nats"] for run in row.runs)
+def _mean(row: Row, field: str) -> float:
+    return fmean(run[field] for run in row.runs)
 
 
 def _few_rows(task: str, examples: int) -> Sentence:
     """What the number of examples says; tried on poems alone."""
     count = min(ROWS, key=lambda n: abs(n - examples) / n)
     if count == ROWS[-1]:
-        rows = {name: trained("poems")[name] for name in BY_ROWS}
+        poems = trained("poems")
+        rows = {name: poems[name] for name in BY_ROWS}
     else:
         rows = _by_rows(count)
     order = sorted(rows, key=lambda name: rows[name].loss.mean)
