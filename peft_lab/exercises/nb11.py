@@ -202,7 +202,7 @@ def check_11c(sheet: Sheet, answer) -> None:
     values = {thing: sheet.attempt(answer, ARMS, thing) for thing in things}
     targets = {thing: _pairs(fair_pairs(ARMS, thing)) for thing in things}
     for thing in things:
-        sheet.case(thing, _told(targets[thing]), _told(_pairs(values[thing])))
+        sheet.case(thing, _told(targets[thing]), _told(_pairs(values[thing]), values[thing]))
     for value in values.values():
         sheet.broken(value)
     sheet.wrong("not pairs", "Give a list of pairs of names: [(\"one task, all\", ...), ...].",
@@ -256,7 +256,8 @@ def _pairs(value) -> list[frozenset] | None:
     return pairs if all(pair <= set(ARMS) for pair in pairs) else None
 
 
-def _told(pairs) -> str:
-    if pairs is None:
-        return "(no pairs of names)"
-    return f"{len(pairs)} pairs: " + "; ".join(sorted(" / ".join(sorted(p)) for p in pairs))
+def _told(pairs, value=None):
+    if pairs is None:  # what is no pairs is shown as it came
+        return value
+    lines = sorted(" | ".join(sorted(pair)) for pair in pairs)
+    return "\n".join(lines) or "none"
