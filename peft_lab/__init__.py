@@ -22,8 +22,8 @@ _NAMES = {
     ],
     "evaluation": [
         "Evaluation", "scored_nll", "token_nll", "evaluate", "evaluate_byte_places", "classify",
-        "accuracy", "forgetting", "longest_copied_run", "form_of_poem", "shuffled_lines",
-        "slot_recall", "majority_baseline", "bag_of_words_baseline",
+        "accuracy", "written_answers", "forgetting", "longest_copied_run", "form_of_poem",
+        "shuffled_lines", "slot_recall", "majority_baseline", "bag_of_words_baseline",
     ],
     "code_measures": ["parses", "good_lines", "unknown_names"],
     "training": ["History", "fit"],
@@ -47,6 +47,7 @@ _MODULES = {
     "cli",
     "papers",
     "exercises",
+    "instructions",
     "plots",
     "results",
     "verse",

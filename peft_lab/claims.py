@@ -4,7 +4,7 @@ A card is a row of notebooks/claims.json. A notebook computes the verdict from i
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -49,13 +49,10 @@ def interval(differences: Iterable[float]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def item_interval(
-    worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int], draws: int = 2000
-) -> Interval:
+def item_interval(worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int]) -> Interval:
     """How much lower the loss of `better` is, with a 95 % interval over test texts.
 
-    A paired bootstrap: in each draw the test texts are drawn anew, with replacement, the same for
-    both; the interval holds the middle 95 % of the draws. Losses are means over the runs.
+    A paired bootstrap (see `resampled`). Losses are means over the runs.
 
     Args:
         worse, better: stored runs with "test_items", the loss of each test text.
@@ -64,21 +61,46 @@ def item_interval(
     Raises:
         ValueError: the runs have no losses of single texts.
     """
-    import torch
-
-    weight = torch.tensor(list(tokens), dtype=torch.float64)  # (texts,)
     means = []
     for runs in (list(worse), list(better)):
         if not runs or any("test_items" not in run for run in runs):
             raise ValueError('runs: "test_items", the loss of each test text, is missing.')
-        items = torch.tensor([run["test_items"] for run in runs], dtype=torch.float64)
-        means.append(items.mean(0))  # (texts,)
-    gain = (means[0] - means[1]) * weight  # (texts,), nats
+        items = [run["test_items"] for run in runs]
+        means.append([fmean(text) for text in zip(*items, strict=True)])  # (texts,)
+    gains = [a - b for a, b in zip(*means, strict=True)]  # nats a token
+    return resampled(gains, tokens)
+
+
+def resampled(
+    values: Iterable[float],
+    weights: Iterable[float],
+    groups: Iterable | None = None,
+    draws: int = 2000,
+) -> Interval:
+    """The weighted mean of values, one a text, with a 95 % interval over texts (bootstrap).
+
+    In each draw the texts are drawn anew, with replacement; the interval holds the middle 95 % of
+    the draws. Paired where the values are differences.
+
+    Args:
+        weights: of each text, its scored tokens say.
+        groups: of each text, what it belongs to; texts of one group are drawn together.
+    """
+    import torch
+
+    weight = torch.tensor([*weights], dtype=torch.float64)  # (texts,)
+    sums = torch.tensor([*values], dtype=torch.float64) * weight  # (texts,)
+    if groups is not None:
+        groups = list(groups)
+        number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+        index = torch.tensor([number[group] for group in groups])  # (texts,)
+        sums, weight = (torch.zeros(len(number), dtype=torch.float64).index_add(0, index, each)
+                        for each in (sums, weight))  # fmt: skip  # (groups,)
     make = torch.Generator().manual_seed(0)
     drawn = torch.randint(len(weight), (draws, len(weight)), generator=make)  # (draws, texts)
-    each = gain[drawn].sum(1) / weight[drawn].sum(1)  # (draws,)
+    each = sums[drawn].sum(1) / weight[drawn].sum(1)  # (draws,)
     low, high = each.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Interval(float(gain.sum() / weight.sum()), low, high)
+    return Interval(float(sums.sum() / weight.sum()), low, high)
 
 
 def verdict(found: "Interval | Comparison", smallest: float) -> str:
@@ -89,7 +111,7 @@ def verdict(found: "Interval | Comparison", smallest: float) -> str:
 
 
 class Comparison(NamedTuple):
-    """How much lower one method's loss is than another's, in nats a token, judged twice."""
+    """How much better one method is than another, judged twice; of losses in nats a token."""
 
     seeds: Interval  # paired by seed: would other runs say the same?
     texts: Interval  # paired bootstrap over test texts: would other texts?
@@ -136,6 +158,33 @@ def compare(worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int]
         raise ValueError(f"runs: {len(seeds)} seeds in common; an interval needs at least 2.")
     by_seed = interval(losses[0][seed] - losses[1][seed] for seed in seeds)
     return Comparison(by_seed, item_interval(worse, better, tokens))
+
+
+def compare_items(
+    high: Sequence[Sequence[float]],
+    low: Sequence[Sequence[float]],
+    weights: Sequence[float],
+    groups: Sequence | None = None,
+) -> Comparison:
+    """By how much the values `high` exceed the values `low`, over seeds and over texts.
+
+    Args:
+        high, low: (seeds, texts), the same texts; row i of both are runs with one seed. One row
+            alone (the base) is set against each row of the other.
+        weights, groups: of the texts, as in `resampled`.
+
+    Raises:
+        ValueError: other numbers of seeds, or fewer than two.
+    """
+    seeds = max(len(high), len(low))
+    rows = [[*side] * (seeds if len(side) == 1 else 1) for side in (high, low)]
+    if seeds < 2 or len(rows[0]) != len(rows[1]):
+        raise ValueError(f"high has {len(high)} seeds, low {len(low)}; give 2 or more, paired.")
+    gaps = [[a - b for a, b in zip(*pair, strict=True)] for pair in zip(*rows, strict=True)]
+    whole = sum(weights)
+    by_seed = [sum(g * w for g, w in zip(gap, weights, strict=True)) / whole for gap in gaps]
+    by_text = [fmean(text) for text in zip(*gaps, strict=True)]
+    return Comparison(interval(by_seed), resampled(by_text, weights, groups))
 
 
 def card(name: str) -> dict:

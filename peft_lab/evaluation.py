@@ -25,6 +25,7 @@ __all__ = [
     "Evaluation", "accuracy", "bag_of_words_baseline", "classify", "evaluate",
     "evaluate_byte_places", "forgetting", "form_of_poem", "longest_copied_run",
     "majority_baseline", "scored_nll", "shuffled_lines", "slot_recall", "token_nll",
+    "written_answers",
 ]  # fmt: skip
 
 
@@ -238,6 +239,34 @@ def accuracy(
             raise ValueError(f"labels {labels} lack the target {example.target!r}.")
     guesses = classify(model, tokenizer, examples, labels)
     return sum(g == e.target for g, e in zip(guesses, examples, strict=True)) / len(examples)
+
+
+def written_answers(
+    model: nn.Module, tokenizer, examples: Sequence[Row | Example], *, max_new_tokens: int = 24
+) -> list[str]:
+    """What the model writes after each source, up to eos: the likeliest token each time.
+
+    All sources go through the model side by side, padded on the left.
+    """
+    if not examples:
+        raise ValueError("examples is empty: there is nothing to answer.")
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
+    sources = [tokenizer.bos_token + (e.source + "\n" if e.source else "") for e in examples]
+    batch = tokenizer(
+        sources, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt"
+    ).to(_device(model))
+    with mode(False, model), torch.no_grad():
+        out = model.generate(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )  # (rows, T + new)
+    new = out[:, batch["input_ids"].shape[1] :]
+    return tokenizer.batch_decode(new, skip_special_tokens=True)
 
 
 def forgetting(before: Evaluation, after: Evaluation) -> float:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # What a source is called elsewhere, in small letters.
@@ -13,11 +13,15 @@ OTHER_SOURCES = {"source", "prompt", "input", "question", "instruction", "contex
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a task file: write `target`, given `source` (which may be empty)."""
+    """One line of a task file: write `target`, given `source` (which may be empty).
+
+    `fields` are the line's other columns: what kind of row it is, say. No method reads them.
+    """
 
     source: str
     target: str
     line: int
+    fields: dict = field(default_factory=dict, compare=False)
 
 
 def read_rows(file: str | Path) -> list[Row]:
@@ -61,7 +65,8 @@ def _row(record: object, line: int, where: str) -> Row:
             raise ValueError(f'{where}: "{name}" must be a text, not {value!r}.')
     if not target.strip():
         raise ValueError(f'{where}: "{key}" is empty; there is nothing to learn from this row.')
-    return Row(source, target, line)
+    rest = {name: value for name, value in record.items() if name not in ("source", key)}
+    return Row(source, target, line, rest)
 
 
 def _jsonl_records(text: str, file: Path) -> Iterator[tuple[int, object]]:

@@ -3,7 +3,7 @@
 import random
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ class Example:
     labels: torch.Tensor  # (T,) int64: IGNORE up to the target, then the tokens themselves
     source: str
     target: str
+    fields: dict = field(default_factory=dict)  # the row's other columns
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,7 +129,7 @@ def encode(
             cut.append(f"{file}:{row.line}")
         ids = torch.tensor(given + scored)  # (T,)
         labels = torch.tensor([IGNORE] * len(given) + scored)  # (T,)
-        examples.append(Example(ids, labels, row.source, target))
+        examples.append(Example(ids, labels, row.source, target, row.fields))
     if cut:
         warnings.warn(
             f"{len(cut)} rows were cut to max_length={max_length} tokens, the first: {cut[0]}",

@@ -124,3 +124,30 @@ def test_settle_takes_a_comparison(monkeypatch):
     assert settle("x", found) is found
     with pytest.raises(AssertionError, match="opposite"):
         settle("x", claims.compare(runs([3.0] * 3), runs([3.2] * 3), [1] * 50))
+
+
+def test_texts_of_one_group_are_drawn_together():
+    values = [0.0, 1.0] * 50  # as unlike as can be within a pair, equal between pairs
+    pairs = [i // 2 for i in range(100)]
+    found = claims.resampled(values, [1] * 100, pairs)
+    assert found == pytest.approx((0.5, 0.5, 0.5))
+    alone = claims.resampled(values, [1] * 100)
+    assert alone.mean == 0.5 and alone.high - alone.low > 0.15
+    same = claims.resampled([float(i % 10 < 5) for i in range(100)], [1] * 100, range(100))
+    clustered = claims.resampled([float(i < 50) for i in range(100)], [1] * 100,
+                                 [i // 10 for i in range(100)])  # fmt: skip
+    assert clustered.high - clustered.low > 2 * (same.high - same.low)
+    assert claims.resampled([1.0, 3.0], [3, 1]).mean == 1.5
+
+
+def test_items_are_compared_over_seeds_and_over_texts():
+    low = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    high = [[a + 0.2 for a in row] for row in low]
+    found = claims.compare_items(high, low, [1, 3])
+    assert found.seeds == pytest.approx((0.2, 0.2, 0.2))
+    assert found.texts == pytest.approx((0.2, 0.2, 0.2))
+    base = claims.compare_items([[0.0, 1.0]], [[0.0, 0.0], [0.0, 0.5]], [1, 3])
+    assert base.mean == pytest.approx((0.75 + 0.375) / 2) and base.seeds.low < 0 < base.mean
+    for pair in ((high, low[:2]), (high[:1], low[:1])):
+        with pytest.raises(ValueError, match="high has . seeds, low . ?; give 2 or more, paired"):
+            claims.compare_items(*pair, [1, 3])

@@ -26,6 +26,7 @@ from peft_lab.evaluation import (
     slot_recall,
 )
 from peft_lab.methods import BitFit, PrefixTuning
+from peft_lab.models import generate_text
 from peft_lab.tasks import Example, Row, Task, collate, encode
 from peft_lab.text_measures import words
 
@@ -313,3 +314,22 @@ def test_classify_takes_any_labels_but_a_string():
         classify(model, tokenizer, rows, "joy")
     with pytest.raises(TypeError, match="whole task"):
         classify(model, tokenizer, Task("toy", rows, [], rows), labels)
+
+
+def test_answers_side_by_side_are_those_of_each_source_alone():
+    model, tokenizer = toy_model(seed=3), toy_tokenizer()
+    for parameter in model.parameters():
+        parameter.data *= 2  # so that the source tells in a random model too
+    rows = [Row(" ".join("abcdefghi"[: 1 + i]), "the fox", i) for i in range(6)]
+    rows.append(Row("", "the fox", 6))  # nothing given: from bos alone
+    found = evaluation.written_answers(model, tokenizer, rows, max_new_tokens=5)
+    alone = [
+        generate_text(model, tokenizer, row.source + "\n" if row.source else "",
+                      max_new_tokens=5, temperature=0)
+        for row in rows
+    ]  # fmt: skip
+    assert found == alone and len(set(found)) > 2
+    with pytest.raises(ValueError, match="examples is empty"):
+        evaluation.written_answers(model, tokenizer, [])
+    with pytest.raises(ValueError, match="max_new_tokens must be at least 1, not 0"):
+        evaluation.written_answers(model, tokenizer, rows, max_new_tokens=0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from peft_lab import instructions
 from peft_lab.tasks import IGNORE, load_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -190,3 +191,28 @@ def test_the_datasheet_gives_what_is_measured(tokenizer):
 def test_naive_bayes():
     label_of = made.guess([("red red hen", "a"), ("blue cow", "b"), ("the cow", "b")])
     assert [label_of(text) for text in ("red", "the blue cow", "unknown")] == ["a", "b", "b"]
+
+
+def test_families_are_chosen_in_order_and_unknown_ones_named(tokenizer):
+    train = load_task("instructions").train
+    chosen = instructions.of_families(train, ["past", "who"])
+    assert len(chosen) == 192 and {row.fields["family"] for row in chosen} == {"past", "who"}
+    assert [row.line for row in chosen] == sorted(row.line for row in chosen)
+    with pytest.raises(ValueError, match="none of the examples is of rhyme; there are colour, "):
+        instructions.of_families(train, ["past", "rhyme"])
+
+
+def test_swapped_rows_ask_for_another_job_of_the_rung_with_the_same_answer(tokenizer):
+    task = load_task("instructions", tokenizer)
+    other = instructions.swapped(task, tokenizer)
+    wordings = {(row["rung"], row["wording"]): row["family"] for row in DATA["test"]}
+    met = Counter()
+    for row, swapped in zip(task.test, other, strict=True):
+        words = swapped.source.split("\n")[0]
+        asked = wordings[row.fields["rung"], words]  # words of the same rung
+        assert asked != row.fields["family"]
+        met[row.fields["family"], asked] += 1
+        assert instructions.sentence(swapped) == instructions.sentence(row)
+        assert swapped.target == row.target and swapped.fields == row.fields
+        assert (swapped.labels != IGNORE).sum() == (row.labels != IGNORE).sum()
+    assert len(met) == 6 * 5 + 2 and min(met.values()) >= 5  # every job stands in for every other

@@ -1,5 +1,6 @@
 """tools/sweep.py: the plan on invented losses, and real runs of a toy model."""
 
+import itertools
 import json
 import math
 import sys
@@ -15,6 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 import baselines  # noqa: E402
 import grid  # noqa: E402
 import sweep  # noqa: E402
+
+from peft_lab import evaluate, instructions, written_answers  # noqa: E402
+from peft_lab.rows import Row  # noqa: E402
+from peft_lab.tasks import Task, encode  # noqa: E402
 
 RATES = grid.rates(1e-3)
 OTHER = {"base_fingerprint": "other", "task_sha256": "t"}
@@ -538,3 +543,28 @@ def test_rows_are_drawn_by_the_seed_and_nested():
     )
     assert few == more[:8] and len(set(more)) == 32 and set(few) != set(other)
     assert sweep.drawn_rows(rows, {"seed": 0}) == rows
+
+
+def test_families_limit_what_is_trained_and_validated_but_not_what_is_tested(monkeypatch):
+    def examples(split):
+        rows = []
+        for family, rung in itertools.product("abc", ("seen words", "new words")):
+            fields = {"family": family, "rung": rung, "wording": f"{family} {split}"}
+            rows.append(Row(f"{fields['wording']}\nthe fox", "the end", len(rows) + 1, fields))
+        return rows
+
+    tokenizer, model = toy.toy_tokenizer(), toy.toy_model()
+    splits = [encode(examples(split), tokenizer) for split in ("train", "validation", "test")]
+    task = Task("instructions", *splits)
+    monkeypatch.setattr(sweep, "materials", lambda *_: (model, tokenizer, task, {}))
+    config = {"base": "x", "task": "instructions"}
+    assert sweep.task_of(config) is task
+    chosen = sweep.task_of({**config, "families": ["b"]})
+    assert [len(getattr(chosen, split)) for split in ("train", "validation", "test")] == [2, 2, 6]
+    found = sweep.of_this_task(model, tokenizer, chosen)
+    answers = written_answers(model, tokenizer, task.test)
+    right = "".join(str(int(a == "the end")) for a in answers)
+    assert found["test_items_right"] == right and found["test_accuracy"] == right.count("1") / 6
+    swapped = evaluate(model, instructions.swapped(task, tokenizer), pad_id=tokenizer.pad_token_id)
+    means = [n / t for n, t in zip(swapped.per_example, swapped.per_example_tokens, strict=True)]
+    assert found["test_items_swapped"] == pytest.approx(means, abs=6e-4)

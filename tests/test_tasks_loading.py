@@ -215,3 +215,14 @@ def test_a_csv_header_names_a_column_once(tmp_path):
     file.write_text("source,target,source\na,b,c\n")
     with pytest.raises(ValueError, match=r'a\.csv:1: .*"source" twice'):
         read_rows(file)
+
+
+def test_other_columns_go_with_the_row_and_its_example(tmp_path):
+    rows = [{"source": "a", "target": f"b{i}", "kind": i} for i in range(3)]
+    file = write(tmp_path / "own.jsonl", rows)
+    assert [row.fields for row in read_rows(file)] == [{"kind": i} for i in range(3)]
+    examples = encode(read_rows(file), toy_tokenizer())
+    assert [(e.target, e.fields) for e in examples] == [(f"b{i}", {"kind": i}) for i in range(3)]
+    csv = tmp_path / "own.csv"
+    csv.write_text("text,kind\nx,1\n", encoding="utf-8")
+    assert read_rows(csv)[0].fields == {"kind": "1"}

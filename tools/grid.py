@@ -161,6 +161,23 @@ WITH_EMBEDDINGS = together(
     arm("embeddings", "EmbeddingTuning", LORA_RATES), factors={"weights": 0.1},
 )  # fmt: skip
 
+# One task or many, as instructions: "one" is each of the trained families alone.
+MANY = [MAIN[0], LORA_ALL, MAIN[1]]
+FAMILIES = ("feeling", "time", "who", "colour", "past", "opposite")
+
+
+def one_task(arms: list[dict]) -> list[dict]:
+    """Each arm on each family alone, at rates around the best one of all families together."""
+    return [
+        {
+            **one, "arm": f"{one['arm']}, {family} only", "settings": {"families": [family]},
+            "rates": around("instructions", one["arm"]),
+            "tags": {"method": one["arm"], "family": family},
+        }
+        for one in arms for family in FAMILIES
+    ]  # fmt: skip
+
+
 EXPERIMENTS = {
     "summary": {  # the end of 04: loss against trainable parameters
         "plan": "best",
@@ -314,6 +331,20 @@ EXPERIMENTS = {
         "items": True,
         "settings": {"base": "storyteller-small-verse"},
         "arms": [BASE, *MAIN, text_prefix(TEXT), layers("top 2", -2, 2, "top")],
+    },
+    "instructions": {  # 11: which data x which parameters
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "needs": ["test_items_swapped"],
+        "settings": {"task": "instructions", "steps": 200, "batch_size": 16},
+        "arms": [
+            BASE,
+            *MANY,
+            *one_task(MANY[:2]),
+            # the control: many tasks from as many rows as one has
+            *varied(MANY[:2], "train_rows", [96]),
+        ],
     },
     "layers": {  # 02: which blocks are trained
         "plan": "best",

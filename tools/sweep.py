@@ -30,7 +30,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -117,12 +117,12 @@ def train_start(config: dict, starts: Path):
 
     from peft_lab import Method
 
-    model, _, task, facts = materials(config["base"], config["task"])
+    model, _, _, facts = materials(config["base"], config["task"])
     folder = starts / f"{identity(config)}-{facts['base_fingerprint']}-{facts['task_sha256']}"
     if not folder.is_dir():
         method = make_method(config["method"], config, starts)
         with method.attach(model):
-            train(model, drawn_rows(task.train, config), method, config)
+            train(model, drawn_rows(task_of(config).train, config), method, config)
         starts.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=starts) as aside:
             method.save(Path(aside) / "method")
@@ -132,6 +132,19 @@ def train_start(config: dict, starts: Path):
     with torch.no_grad(), method.attach(model):  # its tensors are taken up by attaching
         pass
     return method
+
+
+def task_of(config: dict):
+    """The task of a config: of `instructions`, perhaps, some families only, to train on and to
+    choose the rate by. The test rows are all of them."""
+    from peft_lab.instructions import of_families
+
+    task = materials(config["base"], config["task"])[2]
+    if "families" not in config:
+        return task
+    chosen = {split: of_families(getattr(task, split), config["families"])
+              for split in ("train", "validation")}  # fmt: skip
+    return replace(task, **chosen)
 
 
 def drawn_rows(examples: list, config: dict) -> list:
@@ -171,7 +184,8 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
     from peft_lab import count_parameters
 
     began = time.perf_counter()
-    model, tokenizer, task, _ = materials(config["base"], config["task"])
+    model, tokenizer, _, _ = materials(config["base"], config["task"])
+    task = task_of(config)
     method = make_method(config["method"], config, starts)
     rows = drawn_rows(task.train, config)
     is_baseline = config["method"]["kind"] in baselines.KINDS
@@ -243,15 +257,18 @@ def score(model, base: str, task) -> dict:
 def of_this_task(model, tokenizer, task) -> dict:
     """What only this task can be asked: see the datasheets of `nepali`, `code` and `tables`."""
     from peft_lab.code_measures import good_lines, parses
-    from peft_lab.evaluation import evaluate_byte_places, slot_recall
+    from peft_lab.evaluation import evaluate_byte_places, slot_recall, written_answers
 
     if task.name == "nepali":
         places = evaluate_byte_places(model, tokenizer, task.test)
         return {"test_third_byte_nats": round(places[3, 3].nats_per_token, 6)}
+    if task.name == "instructions":
+        return of_instructions(model, tokenizer, task)
     if task.name not in ("code", "tables"):
         return {}
     rows = task.test[:WRITTEN_ROWS]
-    pairs = [*zip(written(model, tokenizer, rows), (row.source for row in rows), strict=True)]
+    texts = written_answers(model, tokenizer, rows, max_new_tokens=WRITTEN_TOKENS)
+    pairs = [*zip(texts, (row.source for row in rows), strict=True)]
     if task.name == "tables":
         return {"test_slot_recall": round(statistics.fmean(slot_recall(*p) for p in pairs), 4)}
     return {
@@ -260,25 +277,21 @@ def of_this_task(model, tokenizer, task) -> dict:
     }
 
 
-def written(model, tokenizer, rows: list) -> list[str]:
-    """The likeliest next token each time, from the source of each row on."""
-    import torch
+def of_instructions(model, tokenizer, task) -> dict:
+    """Which answers are right word for word, and the losses where each test row is asked for
+    another job."""
+    from peft_lab import evaluate, written_answers
+    from peft_lab.instructions import swapped
 
-    from peft_lab.models import mode
-
-    prompts = [tokenizer.bos_token + row.source + "\n" for row in rows]
-    batch = tokenizer(prompts, padding=True, add_special_tokens=False, return_tensors="pt")
-    with mode(False, model), torch.no_grad():
-        out = model.generate(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            max_new_tokens=WRITTEN_TOKENS,
-            do_sample=False,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )  # (rows, T + new)
-    new = out[:, batch["input_ids"].shape[1] :]
-    return tokenizer.batch_decode(new, skip_special_tokens=True)
+    answers = written_answers(model, tokenizer, task.test)
+    right = [answer == row.target for answer, row in zip(answers, task.test, strict=True)]
+    asked = evaluate(model, swapped(task, tokenizer), pad_id=tokenizer.pad_token_id)
+    pairs = zip(asked.per_example, asked.per_example_tokens, strict=True)
+    return {
+        "test_accuracy": round(statistics.fmean(right), 6),
+        "test_items_right": "".join(str(int(each)) for each in right),
+        "test_items_swapped": [round(nats / tokens, 3) for nats, tokens in pairs],
+    }
 
 
 def measured_memory(model, examples: list, method, batch_size: int) -> dict:
