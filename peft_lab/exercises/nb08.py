@@ -346,7 +346,7 @@ def check_08c(sheet: Sheet, answer) -> None:
     votes = answer if isinstance(answer, dict) else {}
     for number, claim in CLAIMS.items():
         sheet.note(f"{number}. {claim}")
-        vote = votes.get(number) if isinstance(votes, dict) else None
+        vote = votes.get(number)
         sheet.note(f"   yours: {'(no verdict yet)' if _empty(vote) else _told(vote)}")
     untouched = isinstance(answer, dict) and set(votes) == set(CLAIMS)
     if answer is None or answer is ... or (untouched and any(map(_empty, votes.values()))):
@@ -354,7 +354,7 @@ def check_08c(sheet: Sheet, answer) -> None:
     sheet.wrong("form", "verdicts is a dict from 1, 2, 3 to pairs.", not isinstance(answer, dict))
     given = {}
     for number in CLAIMS:
-        vote = votes.get(number) if isinstance(votes, dict) else None
+        vote = votes.get(number)
         fits = isinstance(vote, (tuple, list)) and len(vote) == 2
         sheet.wrong("form", f"Claim {number} needs a pair: a word and a list of names, "
                     "(\"not shown\", [\"poems\"]).", not fits)  # fmt: skip

@@ -58,7 +58,7 @@ def quality_and_price(
     one_base(bases)
     several(losses, "the method")
     styles = styles_of(losses)
-    mark = {"ls": "", "ms": 6, "mec": "white", "mew": 0.4}
+    mark = {"ls": "", "ms": 7, "mec": "white", "mew": 0.4}
     legend = [
         (name, Line2D([], [], color=colour, marker=marker, **mark))
         for name, (colour, _, marker) in styles.items()
