@@ -9,20 +9,29 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import mode
 
 import torch
 from torch import nn
 
-from .anatomy import BODIES, FAMILIES, HEADS, Anatomy, Family, dimensions, matrix
+from .anatomy import Anatomy, Family, dimensions, matrix
 from .methods import IA3, LoRA, Method, PrefixTuning, PromptTuning, PTuning
 from .methods.base import seeded
 from .methods.merging import site_name
 from .methods.storage import put
+from .peft_names import (
+    CONFIG,
+    START,
+    TENSORS,
+    by_module,
+    module_names,
+    need,
+    pattern,
+    places_of,
+    targets_of,
+)
 
-CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 KINDS = {
     "PROMPT_TUNING": PromptTuning,
     "P_TUNING": PTuning,
@@ -30,7 +39,6 @@ KINDS = {
     "LORA": LoRA,
     "IA3": IA3,
 }
-_START = "base_model.model."  # before the name of a module
 _SCALES = {"k": "keys", "v": "values", "down": "inner"}  # role -> what IA3 calls its scales
 # Fields that are read here, or that do not change what a trained adapter computes. Any other field
 # that is set is an error, also one that a later peft brings.
@@ -112,7 +120,7 @@ def _write_virtual(method: Method, anatomy: Anatomy) -> tuple[dict, dict]:
 def _write_lora(method: LoRA, anatomy: Anatomy) -> tuple[dict, dict]:
     if method.gated:
         raise ValueError("method: gated=True, and peft's LoRA has no gates; make one without.")
-    names = _names(anatomy)
+    names = module_names(anatomy)
     sites: dict[nn.Module, list] = {}  # a linear layer -> what our pairs change of it
     for layer, role in method.sites(anatomy.model.config):
         linear, outputs = anatomy.linear(layer, role)
@@ -126,12 +134,12 @@ def _write_lora(method: LoRA, anatomy: Anatomy) -> tuple[dict, dict]:
         B = A.new_zeros(len(matrix(linear)), len(A))  # (all outputs, parts * r)
         for i, (site, rows) in enumerate(parts):
             B[rows, i * r : (i + 1) * r] = method.B[site]  # (out, r)
-        tensors |= {f"{_START}{name}.lora_A.weight": A, f"{_START}{name}.lora_B.weight": B}
+        tensors |= {f"{START}{name}.lora_A.weight": A, f"{START}{name}.lora_B.weight": B}
         if method.dora:
             lengths = matrix(linear).to(A).norm(dim=1)  # (all outputs,), as they are
             for site, rows in parts:
                 lengths[rows] = method.lengths[site]
-            tensors[f"{_START}{name}.lora_magnitude_vector"] = lengths
+            tensors[f"{START}{name}.lora_magnitude_vector"] = lengths
     usual = mode(ranks.values())
     others = {name: rank for name, rank in ranks.items() if rank != usual}
 
@@ -149,36 +157,22 @@ def _write_lora(method: LoRA, anatomy: Anatomy) -> tuple[dict, dict]:
         "use_dora": method.dora,
         "bias": "none",
     }
-    return config | _targets(anatomy, sites), tensors
+    return config | targets_of(anatomy, sites), tensors
 
 
 def _write_ia3(method: IA3, anatomy: Anatomy) -> tuple[dict, dict]:
-    scaled, tensors, names = {}, {}, _names(anatomy)
+    scaled, tensors, names = {}, {}, module_names(anatomy)
     for layer in method._blocks(anatomy.model.config):
         for role, scales in (("k", method.keys), ("v", method.values)):
             linear, outputs = anatomy.linear(layer, role)
             scale = scales[str(layer)]  # (out,)
             whole = scaled.setdefault(linear, scale.new_ones(len(matrix(linear))))  # (all outputs,)
             whole[slice(None) if outputs is None else outputs] = scale
-    tensors = {f"{_START}{names[linear]}.ia3_l": scale[:, None] for linear, scale in scaled.items()}
+    tensors = {f"{START}{names[linear]}.ia3_l": scale[:, None] for linear, scale in scaled.items()}
     inner = {anatomy.linear(int(layer), "down")[0]: scale for layer, scale in method.inner.items()}
-    tensors |= {f"{_START}{names[linear]}.ia3_l": scale[None] for linear, scale in inner.items()}
-    forward = _targets(anatomy, inner)["target_modules"]
-    return _targets(anatomy, {**scaled, **inner}) | {"feedforward_modules": forward}, tensors
-
-
-def _names(anatomy: Anatomy) -> dict[nn.Module, str]:
-    return {module: name for name, module in anatomy.model.named_modules()}
-
-
-def _targets(anatomy: Anatomy, linears: Iterable[nn.Module]) -> dict:
-    """Exactly these modules: by the ends of their names where those name no other, else whole."""
-    names = _names(anatomy)
-    wanted = {names[linear] for linear in linears}
-    ends = {re.sub(r".*\.\d+\.", "", name) for name in wanted}
-    found = {name for name in names.values() if any(f".{name}".endswith(f".{e}") for e in ends)}
-    conv = any(not isinstance(linear, nn.Linear) for linear in linears)  # weights (in, out)
-    return {"target_modules": sorted(ends if found == wanted else wanted), "fan_in_fan_out": conv}
+    tensors |= {f"{START}{names[linear]}.ia3_l": scale[None] for linear, scale in inner.items()}
+    forward = targets_of(anatomy, inner)["target_modules"]
+    return targets_of(anatomy, {**scaled, **inner}) | {"feedforward_modules": forward}, tensors
 
 
 def from_peft(folder: str | os.PathLike, model: nn.Module | None = None) -> Method:
@@ -186,6 +180,9 @@ def from_peft(folder: str | os.PathLike, model: nn.Module | None = None) -> Meth
 
     It is an ordinary method: train, merge, compose, save it. Such files do not say which base they
     were made on, so the base of the first attach counts, whatever it is.
+
+    A pair on a fused layer (GPT-2, GPT-NeoX, BLOOM) is one shared by q, k and v, also where
+    `to_peft` made it of ours for each of them: it computes the same, with more numbers.
 
     LoRA of unlike ranks gets the largest one for all (rows of B are filled up with zeros), and IA3
     that scales queries too gets those scales multiplied into the keys' where there are no rotary
@@ -245,7 +242,7 @@ def _read(folder: Path) -> tuple[dict, dict]:
 
 def _method(config: dict, tensors: dict, model: nn.Module | None) -> tuple[Method, dict]:
     """The empty method that the config describes, and the tensors by our names."""
-    kind, task = _need(config, "peft_type"), config.get("task_type")
+    kind, task = need(config, "peft_type"), config.get("task_type")
     if kind not in KINDS:
         raise ValueError(f"peft_type: {kind!r} is not known here; known are {', '.join(KINDS)}.")
     weights = kind in ("LORA", "IA3")
@@ -260,20 +257,14 @@ def _method(config: dict, tensors: dict, model: nn.Module | None) -> tuple[Metho
     return _read_lora(config, tensors) if kind == "LORA" else _read_ia3(config, tensors, model)
 
 
-def _need(config: dict, name: str):
-    if config.get(name) is None:
-        raise ValueError(f"{CONFIG} lacks {name}, which peft's save_pretrained writes.")
-    return config[name]
-
-
 def _read_virtual(kind: str, config: dict, tensors: dict) -> tuple[Method, dict]:
     if set(tensors) != {"prompt_embeddings"}:
         raise ValueError(f"{TENSORS} must hold prompt_embeddings alone, not {sorted(tensors)}.")
-    n, vectors = _need(config, "num_virtual_tokens"), tensors["prompt_embeddings"]
+    n, vectors = need(config, "num_virtual_tokens"), tensors["prompt_embeddings"]
     width = config.get("token_dim") or vectors.shape[-1]
     if kind == "PREFIX_TUNING":
-        layers, heads = _need(config, "num_layers"), _need(config, "num_attention_heads")
-        width = _need(config, "token_dim") * 2 * layers
+        layers, heads = need(config, "num_layers"), need(config, "num_attention_heads")
+        width = need(config, "token_dim") * 2 * layers
     if vectors.shape != (n, width):
         raise ValueError(
             f"prompt_embeddings has shape {tuple(vectors.shape)}, but num_virtual_tokens and the "
@@ -294,11 +285,11 @@ def _read_lora(config: dict, tensors: dict) -> tuple[Method, dict]:
             "how; convert it to plain LoRA as peft's documentation tells."
         )
     stabilised, dora = bool(config.get("use_rslora")), bool(config.get("use_dora"))
-    r, alpha = _need(config, "r"), _need(config, "lora_alpha")
+    r, alpha = need(config, "r"), need(config, "lora_alpha")
     parts = ["lora_A.weight", "lora_B.weight"] + ["lora_magnitude_vector"] * dora
-    found = _by_module(tensors, parts)
-    places, layers, _ = _places(config, found)
-    ranks = {name: _pattern(config, "rank_pattern", name, r) for name in found}
+    found = by_module(tensors, parts)
+    places, layers, _ = places_of(config, found)
+    ranks = {name: pattern(config, "rank_pattern", name, r) for name in found}
     largest, state = max(ranks.values()), {}
 
     def s(alpha: float, rank: int) -> float:
@@ -311,7 +302,7 @@ def _read_lora(config: dict, tensors: dict) -> tuple[Method, dict]:
                 f"r: {rank} for {name} does not fit its lora_A {tuple(A.shape)} and lora_B "
                 f"{tuple(B.shape)}, which must be ({rank}, in) and (out, {rank})."
             )
-        factor = s(_pattern(config, "alpha_pattern", name, alpha), rank) / s(alpha, r)  # mostly 1
+        factor = s(pattern(config, "alpha_pattern", name, alpha), rank) / s(alpha, r)  # mostly 1
         with seeded(0):  # were A filled up with zeros as B is, both would stay there
             rows = A.new_empty(largest - rank, A.shape[1]).uniform_(-1, 1) / math.sqrt(A.shape[1])
         state[f"A.{site}"] = torch.cat([A, rows])  # (largest, in)
@@ -333,8 +324,8 @@ def _read_lora(config: dict, tensors: dict) -> tuple[Method, dict]:
 
 
 def _read_ia3(config: dict, tensors: dict, model) -> tuple[Method, dict]:
-    found = _by_module(tensors, ["ia3_l"])
-    places, layers, family = _places(config, found)
+    found = by_module(tensors, ["ia3_l"])
+    places, layers, family = places_of(config, found)
     state: dict[str, torch.Tensor] = {}
     for name, (scale,) in found.items():
         layer, role = places[name]
@@ -372,80 +363,3 @@ def _thirds(scale: torch.Tensor, name: str, family: Family, model) -> dict[str, 
             "they are rotated afterwards, scaled keys are not the same."
         )
     return {"k": k * q, "v": v}
-
-
-def _by_module(tensors: dict, parts: list[str]) -> dict[str, list[torch.Tensor]]:
-    """{name of a module: its tensors, in the order of `parts`}."""
-    ends = "|".join(map(re.escape, parts))
-    named = {key: re.fullmatch(rf"{re.escape(_START)}(.+)\.({ends})", key) for key in tensors}
-    strange = [key for key, match in named.items() if match is None]
-    if strange or not tensors:
-        raise ValueError(
-            f"{TENSORS} holds {', '.join(strange[:3]) or 'nothing'}; there must be {_START}NAME."
-            f"{' and '.join(parts)} and nothing else (with save_embedding_layers=False peft keeps "
-            "layers of the base out of it)."
-        )
-    modules = dict.fromkeys(match[1] for match in named.values())
-    lacking = [key for m in modules for p in parts if (key := f"{_START}{m}.{p}") not in tensors]
-    if lacking:
-        raise ValueError(f"{TENSORS} lacks {', '.join(lacking[:3])}.")
-    return {m: [tensors[f"{_START}{m}.{part}"] for part in parts] for m in modules}
-
-
-def _pattern(config: dict, field: str, name: str, usual: float) -> float:
-    """What rank_pattern or alpha_pattern says of a module: the first key that fits its name."""
-    fits = (v for k, v in (config.get(field) or {}).items() if re.match(rf"(.*\.)?({k})$", name))
-    return next(fits, usual)
-
-
-def _places(config: dict, names: Iterable[str]) -> tuple[dict, list[int] | None, Family]:
-    """The modules of a file as {name: (layer, role)}; their layers, None where the config means
-    all that there are; their family. Each module that the config names must be in the file, and
-    no other: peft would leave it as it is, in silence."""
-    targets, chosen = _need(config, "target_modules"), config.get("layers_to_transform")
-    for family in FAMILIES.values():
-        found = {name: _place(family, name) for name in names}
-        if None not in found.values():
-            break
-    else:
-        known = ", ".join(FAMILIES)
-        some = ", ".join([*names][:3])
-        raise ValueError(f"{some}: not linear layers of one family known here ({known}).")
-    places = {name: place for name, (_, *place) in found.items()}
-    there = sorted({layer for layer, _ in places.values() if layer is not None})
-    starts = {start for start, _, role in found.values() if role != "head"}
-    chosen = [chosen] if isinstance(chosen, int) else chosen
-    top = max(there, default=-1) + 1
-
-    def named(layers: Iterable[int], ends: Iterable[str]) -> set[str]:
-        """The modules that the config names, were there all of the family's in these layers."""
-        known = {f"{s}{i}.{p}" for s in starts for i in layers for p in family.linears.values()}
-        known |= {name for name in names if name in HEADS}
-        if isinstance(targets, str):
-            return {name for name in known if re.fullmatch(targets, name)}
-        return {name for name in known if any(f".{name}".endswith(f".{end}") for end in ends)}
-
-    layers = chosen or range(top)
-    wrong = named(layers, targets) ^ set(names)
-    if not isinstance(targets, str):
-        wrong |= {end for end in targets if not named(layers, [end])}
-    if wrong:
-        raise ValueError(
-            f"target_modules: {targets!r} and the tensors do not belong together: "
-            f"{', '.join(sorted(wrong)[:3])} is only in one of them."
-        )
-    # Is it all layers that are meant? Then the next one too, if there were one.
-    everywhere = not chosen and named([top], targets) - {*HEADS}
-    return places, None if everywhere or not there else there, family
-
-
-def _place(family: Family, name: str) -> tuple[str, int | None, str] | None:
-    """(what stands before the layer, layer, role) of a module, if the family has such a name."""
-    if name in HEADS:
-        return "", None, "head"
-    match = re.fullmatch(rf"((?:.+\.)?{family.blocks}\.)(\d+)\.(.+)", name)
-    for role, path in family.linears.items():
-        if match and match[3] == path:
-            if f".{match[1]}" in (f"{body}.{family.blocks}." for body in BODIES):
-                return match[1], int(match[2]), role
-    return None

@@ -1,15 +1,20 @@
-"""The task `instructions`: which rows ask for which job, and the same rows asked for another.
+"""The task `instructions`: which rows ask for which job, the same rows asked for another, and the
+stored runs, rung by rung.
 
 See the datasheet, data/tasks/instructions/README.md. A row's source is an instruction, a line
 break and a sentence; its fields say the family (the job), the wording, in the test split the rung.
 """
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
+from .claims import Comparison, compare_items
+from .results import load_runs, summary
 from .rows import Row
 from .tasks import Example, Task, encode
 
 RUNGS = ("seen words", "new words", "new task")
+PARAMETERS = {"all": "full", "few": "LoRA 8, all"}  # which are trained -> its arm in the sweep
 
 
 def of_families(examples: Sequence, families: Iterable[str]) -> list:
@@ -52,3 +57,90 @@ def swapped(task: Task, tokenizer) -> list[Example]:
         asked = f"{words[i % len(words)]}\n{sentence(example)}"
         rows.append(Row(asked, example.target, i + 1, example.fields))
     return encode(rows, tokenizer)
+
+
+class Ladder:
+    """The stored runs of the experiment `instructions`, asked for one rung or one job.
+
+    `runs` are those of each way to train, at its best learning rate, one a seed: "many tasks, all",
+    "many tasks, few", "many tasks, prompt", "many tasks, 96 rows, all" and "... few", "past only,
+    few" and so on for each trained job, "one task, all" and "one task, few" (the six of them as
+    one, see `joined`), and the "base".
+
+    Measures, of each test row: "loss" of the right answer; "worth" of the instruction, which is
+    the loss after another job's instruction less the loss after its own (both in nats a token);
+    "right": 1 where the written answer is the right one, word for word, else 0.
+    """
+
+    def __init__(self, task: Task, runs: Sequence[dict] | None = None):
+        self.task = task
+        rows = {row.arm: row.runs for row in summary(runs or load_runs("instructions"))}
+        self.tokens = rows["base"][0]["test_item_tokens"]
+        self.bases = {run["base_fingerprint"] for group in rows.values() for run in group}
+        families = list(dict.fromkeys(row.fields["family"] for row in task.train))
+        self.runs = {"base": rows["base"], "many tasks, prompt": rows["prompt"]}
+        for name, arm in PARAMETERS.items():
+            alone = {family: rows[f"{arm}, {family} only"] for family in families}
+            self.runs |= {f"{family} only, {name}": group for family, group in alone.items()}
+            self.runs[f"one task, {name}"] = self.joined(alone)
+            self.runs[f"many tasks, 96 rows, {name}"] = rows[f"{arm}, 96 train_rows"]
+            self.runs[f"many tasks, {name}"] = rows[arm]
+
+    def joined(self, of_family: dict[str, list[dict]]) -> list[dict]:
+        """The specialists as one: each test row by the run that was trained on its job; of a job
+        that none was trained on, the mean of all."""
+        together = []
+        for runs in zip(*of_family.values(), strict=True):
+            if len({run["seed"] for run in runs}) > 1:
+                raise ValueError("of_family: the runs that go together must have one seed.")
+            by_family = dict(zip(of_family, runs, strict=True))
+            one = {"seed": runs[0]["seed"]}
+            for name in ("test_items", "test_items_swapped", "test_items_right"):
+                one[name] = []
+                for i, row in enumerate(self.task.test):
+                    own = by_family.get(row.fields["family"])
+                    asked = [own] if own else runs
+                    one[name].append(fmean(float(run[name][i]) for run in asked))
+            together.append(one)
+        return together
+
+    def places(self, rung: str, family: str | None = None) -> list[int]:
+        """The numbers of the test rows of a rung, of one family perhaps."""
+        found = [
+            i for i, row in enumerate(self.task.test)
+            if row.fields["rung"] == rung and family in (None, row.fields["family"])
+        ]  # fmt: skip
+        if not found:
+            raise ValueError(f"no test row is on the rung {rung!r} and of the family {family!r}.")
+        return found
+
+    def _values(self, way: str, measure: str, at: list[int]) -> list[list[float]]:
+        """(seeds, rows)"""
+        of_row = {
+            "loss": lambda run, i: run["test_items"][i],
+            "worth": lambda run, i: run["test_items_swapped"][i] - run["test_items"][i],
+            "right": lambda run, i: float(run["test_items_right"][i]),
+        }[measure]
+        return [[of_row(run, i) for i in at] for run in self.runs[way]]
+
+    def _weights(self, measure: str, at: list[int]) -> list[int]:
+        return [1 if measure == "right" else self.tokens[i] for i in at]
+
+    def seeds(self, way: str, measure: str, rung: str, family: str | None = None) -> list[float]:
+        """One value a seed (the base: one), a mean over tokens, of "right" over rows."""
+        at = self.places(rung, family)
+        weights = self._weights(measure, at)
+        return [
+            sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+            for values in self._values(way, measure, at)
+        ]
+
+    def compare(
+        self, high: str, low: str, measure: str, rung: str, family: str | None = None
+    ) -> Comparison:
+        """By how much one way exceeds another, over seeds and over test sentences: rows that
+        share a sentence are drawn together."""
+        at = self.places(rung, family)
+        sentences = [sentence(self.task.test[i]) for i in at]
+        both = (self._values(way, measure, at) for way in (high, low))
+        return compare_items(*both, self._weights(measure, at), sentences)

@@ -216,3 +216,81 @@ def test_swapped_rows_ask_for_another_job_of_the_rung_with_the_same_answer(token
         assert swapped.target == row.target and swapped.fields == row.fields
         assert (swapped.labels != IGNORE).sum() == (row.labels != IGNORE).sum()
     assert len(met) == 6 * 5 + 2 and min(met.values()) >= 5  # every job stands in for every other
+
+
+def stored_runs(task):
+    """Runs of every arm with losses that tell arm, seed and row; half of the answers right."""
+    families = list(TRAINED)
+    arms = [
+        f"{a}{b}"
+        for a in ("full", "LoRA 8, all")
+        for b in ("", ", 96 train_rows", *(f", {family} only" for family in families))
+    ]
+    runs = []
+    for k, arm in enumerate([*arms, "prompt", "base"]):
+        for seed in (None,) if arm == "base" else range(3):
+            items = [k + 0.1 * (seed or 0) + 0.001 * i for i in range(len(task.test))]
+            runs.append({
+                "arm": arm, "tags": {}, "seed": seed,
+                "learning_rate": None if seed is None else 0.1,
+                "parameters": k, "kept_parameters": k, "file_bytes": 1, "memory": None,
+                "step_ms": None, "experiment": "instructions", "base_fingerprint": "b",
+                "task_sha256": "t", "validation_nats": 1.0, "test_nats": 1.0, "config": {},
+                "test_items": items, "test_items_swapped": [v + k for v in items],
+                "test_items_right": "01" * (len(items) // 2),
+                "test_item_tokens": [1 + i % 3 for i in range(len(items))],
+            })  # fmt: skip
+    return runs, arms
+
+
+def test_the_ladder_asks_each_specialist_for_its_own_job_and_all_for_a_new_one():
+    task = load_task("instructions")
+    runs, arms = stored_runs(task)
+    ladder = instructions.Ladder(task, runs)
+    number = {arm: k for k, arm in enumerate(arms)}
+    for seed in range(3):
+        one = ladder.runs["one task, few"][seed]
+        for i, row in enumerate(task.test):
+            family, extra = row.fields["family"], 0.1 * seed + 0.001 * i
+            own = [number[f"LoRA 8, all, {f} only"] for f in TRAINED if family in (f, *HELD_OUT)]
+            assert one["test_items"][i] == pytest.approx(sum(own) / len(own) + extra)
+    assert ladder.seeds("base", "worth", "new task") == pytest.approx([len(arms) + 1])
+    at = ladder.places("seen words", "past")
+    assert {task.test[i].fields["family"] for i in at} == {"past"} and len(at) == 24
+    weights = [1 + i % 3 for i in at]
+    mean = sum(0.001 * i * w for i, w in zip(at, weights, strict=True)) / sum(weights)
+    full = number["full"]
+    assert ladder.seeds("many tasks, all", "loss", "seen words", "past") == pytest.approx(
+        [full + mean, full + 0.1 + mean, full + 0.2 + mean]
+    )
+    right = [float(i % 2) for i in ladder.places("new words")]
+    assert ladder.seeds("base", "right", "new words") == [sum(right) / len(right)]
+    with pytest.raises(ValueError, match="no test row is on the rung 'new task' and of .*'past'"):
+        ladder.places("new task", "past")
+
+
+def test_the_ladder_draws_rows_of_one_sentence_together(monkeypatch):
+    task = load_task("instructions")
+    runs, arms = stored_runs(task)
+    asked = {}
+    monkeypatch.setattr(instructions, "compare_items",
+                        lambda high, low, weights, groups: asked.update(locals()))  # fmt: skip
+    ladder = instructions.Ladder(task, runs)
+    ladder.compare("base", "many tasks, few", "worth", "seen words")
+    at = ladder.places("seen words")
+    assert asked["groups"] == [instructions.sentence(task.test[i]) for i in at]
+    assert asked["weights"] == [ladder.tokens[i] for i in at]
+    assert len(asked["high"]) == 1 and len(asked["low"]) == 3
+    assert asked["high"][0] == pytest.approx([len(arms) + 1] * len(at))  # of the base
+    ladder.compare("base", "many tasks, few", "right", "seen words")
+    assert set(asked["weights"]) == {1}
+
+
+def test_specialists_of_other_seeds_are_not_joined():
+    task = load_task("instructions")
+    runs, _ = stored_runs(task)
+    for run in runs:
+        if run["arm"] == "full, past only":
+            run["seed"] += 1
+    with pytest.raises(ValueError, match="must have one seed"):
+        instructions.Ladder(task, runs)

@@ -89,6 +89,14 @@ FIGURES = {
     "mixed_batch": (([("poems", 5, ["<bos>", "the", "moon"]), ("plain", 0, ["<bos>"]),
                       ("moods", 3, ["<bos>", "thousand", "it", "rained"])],),
                     {"origin": "drawn"}),
+    "what_is_new": (({"seen words": {"job": ("find", False), "words": ("Name it.", False)},
+                      "new task": {"job": ("turn", True), "words": ("Turn it.", True)}},),
+                    {"foot": "one row of each"}),
+    "by_rung": (({"loss, nats a token": {"one": [RUNS, RUNS], "many": [RUNS, RUNS]},
+                  "worth": {"one": [RUNS, RUNS], "many": [RUNS, [0.1, -0.1, 0.2]]}},
+                 ["seen words", "new task"]),
+                {**MANY, "base": {"loss, nats a token": [5.3, 4.6], "worth": [0, 0]},
+                 "zero": ["worth"]}),
     "log_bars": (({"detach": 0.2, "read a model of the hub from the disk": 4000.0},),
                  {"unit": "time (ms)", "text": lambda v: f"{v:.3g} ms", "origin": "live"}),
 }  # fmt: skip
@@ -108,6 +116,7 @@ def make(name: str, **changes) -> Figure:
         "gate_map": 2,
         "budget_bar": 2,
         "quality_and_price": 2,
+        "by_rung": 2,
     }
     at = places.get(name, 1)
     return getattr(plots, name)(*args[:at], TITLE, *args[at:], **{**options, **changes})
@@ -190,6 +199,7 @@ TOO_FEW = {
     "rate_sensitivity": ({"direct": {1e-3: FEW}},),
     "quality_and_price": ({"prompt": FEW}, {"n": {"prompt": 1}}),
     "gains_by_task": ({"poems": {"prompt": FEW}},),
+    "by_rung": ({"loss": {"one": [FEW]}}, ["seen words"]),
 }
 
 
@@ -270,6 +280,9 @@ BAD = [
     (lambda: plots.sequence_rows({"a": [1], "b": [1, 2]}, 0, TITLE), "lengths"),
     (lambda: plots.sequence_rows({"a": [1]}, 2, TITLE), "n=2"),
     (lambda: plots.memory_stack({}, TITLE), "nothing"),
+    (lambda: plots.what_is_new({"a": {"job": ("x", True)}, "b": {}}, TITLE), "the same parts"),
+    (lambda: plots.by_rung({"loss": {"one": [RUNS]}}, ["a", "b"], TITLE, bases=BASES),
+     "'one' has 1 of 2 rungs"),
     (lambda: plots.mixed_batch([], TITLE), "at least one"),
     (lambda: plots.mixed_batch([("a", 1, [])], TITLE), "at least one token"),
     (lambda: plots.mixed_batch([(n, 1, ["x"]) for n in "abcde"], TITLE), "5 members"),

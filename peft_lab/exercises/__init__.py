@@ -15,6 +15,7 @@ from .nb06 import check_06a, check_06b, check_06c
 from .nb07 import check_07a, check_07b, check_07c
 from .nb08 import check_08a, check_08b, check_08c
 from .nb10 import check_10a, check_10b, check_10c
+from .nb11 import check_11a, check_11b, check_11c
 
 CHECKS = {
     check.number: check
@@ -26,6 +27,7 @@ CHECKS = {
         check_07a, check_07b, check_07c,
         check_08a, check_08b, check_08c,
         check_10a, check_10b, check_10c,
+        check_11a, check_11b, check_11c,
     )
 }  # fmt: skip
 

@@ -1,0 +1,269 @@
+"""Solutions of notebook 11.
+
+Also other right ways, and the usual wrong answers, each beside the
+diagnosis that its checker gives.
+"""
+
+from statistics import fmean
+
+# ---- 11a: worth ------------------------------------------------------
+
+
+def solution_11a(own, swapped, tokens):
+    return (sum(swapped) - sum(own)) / sum(tokens)
+
+
+def variant_11a(own, swapped, tokens):
+    return sum(swapped) / sum(tokens) - sum(own) / sum(tokens)
+
+
+def wrong_11a_sign(own, swapped, tokens):
+    return (sum(own) - sum(swapped)) / sum(tokens)
+
+
+def wrong_11a_rows(own, swapped, tokens):
+    rows = zip(own, swapped, tokens, strict=True)
+    return fmean((b - a) / n for a, b, n in rows)
+
+
+def wrong_11a_row(own, swapped, tokens):
+    return fmean(swapped) - fmean(own)
+
+
+def wrong_11a_sum(own, swapped, tokens):
+    return sum(swapped) - sum(own)
+
+
+def wrong_11a_share(own, swapped, tokens):
+    return 1 - sum(own) / sum(swapped)
+
+
+def wrong_11a_positive(own, swapped, tokens):
+    return max(0.0, solution_11a(own, swapped, tokens))
+
+
+def wrong_11a_lists(own, swapped, tokens):
+    return (swapped - own) / sum(tokens)
+
+
+VARIANTS_11A = {"two losses": variant_11a}
+WRONG_11A = {
+    "own less swapped": ("sign", wrong_11a_sign),
+    "the mean of the rows' means": ("mean of rows", wrong_11a_rows),
+    "nats a row": ("a row", wrong_11a_row),
+    "not divided": ("not divided", wrong_11a_sum),
+    "a share": ("share", wrong_11a_share),
+    "never below zero": ("not negative", wrong_11a_positive),
+    "lists subtracted": ("lists", wrong_11a_lists),
+}
+
+# ---- 11b: may_train --------------------------------------------------
+
+
+def solution_11b(rows, test):
+    jobs = {r["family"] for r in test if r["rung"] == "new task"}
+    words = {r["wording"] for r in test if r["rung"] == "new words"}
+    sentences = {r["sentence"] for r in test}
+    return [
+        r
+        for r in rows
+        if r["family"] not in jobs
+        and r["wording"] not in words
+        and r["sentence"] not in sentences
+    ]
+
+
+def variant_11b(rows, test):
+    def harms(row, other):
+        return (
+            row["sentence"] == other["sentence"]
+            or (
+                other["rung"] == "new words"
+                and row["wording"] == other["wording"]
+            )
+            or (
+                other["rung"] == "new task"
+                and row["family"] == other["family"]
+            )
+        )
+
+    return [row for row in rows if not any(harms(row, t) for t in test)]
+
+
+def _without(rows, test, *locks):
+    kept = rows
+    if "job" in locks:
+        jobs = {r["family"] for r in test if r["rung"] == "new task"}
+        kept = [r for r in kept if r["family"] not in jobs]
+    if "words" in locks:
+        words = {r["wording"] for r in test if r["rung"] == "new words"}
+        kept = [r for r in kept if r["wording"] not in words]
+    if "sentence" in locks:
+        sentences = {r["sentence"] for r in test}
+        kept = [r for r in kept if r["sentence"] not in sentences]
+    return kept
+
+
+def wrong_11b_all(rows, test):
+    return rows
+
+
+def wrong_11b_job(rows, test):
+    return _without(rows, test, "words", "sentence")
+
+
+def wrong_11b_job_by_words(rows, test):
+    known = {r["wording"] for r in test if r["rung"] == "new task"}
+    rest = _without(rows, test, "words", "sentence")
+    return [r for r in rest if r["wording"] not in known]
+
+
+def wrong_11b_words(rows, test):
+    return _without(rows, test, "job", "sentence")
+
+
+def wrong_11b_sentences(rows, test):
+    return _without(rows, test, "job", "words")
+
+
+def wrong_11b_pairs(rows, test):
+    asked = {(r["family"], r["sentence"]) for r in test}
+    rest = _without(rows, test, "job", "words")
+    return [
+        r for r in rest if (r["family"], r["sentence"]) not in asked
+    ]
+
+
+def wrong_11b_seen(rows, test):
+    words = {r["wording"] for r in test}
+    rest = _without(rows, test, "job", "sentence")
+    return [r for r in rest if r["wording"] not in words]
+
+
+def wrong_11b_families(rows, test):
+    jobs = {r["family"] for r in test}
+    return [
+        r
+        for r in _without(rows, test, "sentence")
+        if r["family"] in jobs
+    ]
+
+
+VARIANTS_11B = {"row against row": variant_11b}
+WRONG_11B = {
+    "everything": ("everything", wrong_11b_all),
+    "the new task trained": ("the new task", wrong_11b_job),
+    "the new task by its words": (
+        "the new task",
+        wrong_11b_job_by_words,
+    ),
+    "new words trained": ("the new words", wrong_11b_words),
+    "sentences trained": ("the sentences", wrong_11b_sentences),
+    "sentences of the same job only": (
+        "sentence of another job",
+        wrong_11b_pairs,
+    ),
+    "all words of the test dropped": (
+        "words of the test",
+        wrong_11b_seen,
+    ),
+    "only the jobs of the test": ("nothing left", wrong_11b_families),
+}
+
+# ---- 11c: fair_pairs -------------------------------------------------
+
+
+def solution_11c(arms, thing):
+    found, names = [], list(arms)
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            differ = [k for k in arms[a] if arms[a][k] != arms[b][k]]
+            if differ == [thing]:
+                found.append((a, b))
+    return found
+
+
+def variant_11c(arms, thing):
+    groups = {}
+    for name, settings in arms.items():
+        rest = tuple(v for k, v in settings.items() if k != thing)
+        groups.setdefault(rest, []).append(name)
+    return [
+        {a, b}
+        for names in groups.values()
+        for a in names
+        for b in names
+        if a < b and arms[a][thing] != arms[b][thing]
+    ]
+
+
+def _all_pairs(arms):
+    names = list(arms)
+    return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+
+
+def wrong_11c_two(arms, thing):
+    return [
+        (a, b)
+        for a, b in _all_pairs(arms)
+        if arms[a][thing] != arms[b][thing]
+    ]
+
+
+def wrong_11c_any(arms, thing):
+    return [
+        (a, b)
+        for a, b in _all_pairs(arms)
+        if sum(arms[a][k] != arms[b][k] for k in arms[a]) == 1
+    ]
+
+
+def wrong_11c_equal(arms, thing):
+    return [
+        (a, b)
+        for a, b in _all_pairs(arms)
+        if arms[a][thing] == arms[b][thing]
+    ]
+
+
+def wrong_11c_twice(arms, thing):
+    right = solution_11c(arms, thing)
+    return right + [(b, a) for a, b in right]
+
+
+def wrong_11c_itself(arms, thing):
+    rest = [k for k in next(iter(arms.values())) if k != thing]
+    return [
+        (a, b)
+        for a in arms
+        for b in arms
+        if all(arms[a][k] == arms[b][k] for k in rest)
+    ]
+
+
+def wrong_11c_every(arms, thing):
+    return _all_pairs(arms)
+
+
+def wrong_11c_none(arms, thing):
+    return []
+
+
+def wrong_11c_settings(arms, thing):
+    return [
+        (arms[a][thing], arms[b][thing])
+        for a, b in solution_11c(arms, thing)
+    ]
+
+
+VARIANTS_11C = {"grouped by the rest": variant_11c}
+WRONG_11C = {
+    "the rest differs too": ("two at once", wrong_11c_two),
+    "any one thing": ("any one thing", wrong_11c_any),
+    "the thing is equal": ("the thing is equal", wrong_11c_equal),
+    "both orders": ("twice", wrong_11c_twice),
+    "an arm with itself": ("with itself", wrong_11c_itself),
+    "all pairs": ("two at once", wrong_11c_every),
+    "none": ("nothing found", wrong_11c_none),
+    "settings in place of names": ("not pairs", wrong_11c_settings),
+}

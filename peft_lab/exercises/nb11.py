@@ -1,0 +1,262 @@
+"""Exercises of notebook 11: what an instruction is worth, what may be trained on, fair pairs."""
+
+from itertools import combinations
+from statistics import fmean
+
+from .core import Sheet, exercise, same
+
+# --- 11a ----------------------------------------------------------------------
+
+
+def worth(own: list[float], swapped: list[float], tokens: list[int]) -> float:
+    """Nats a token by which the right instruction makes the answers likelier than a wrong one."""
+    return (sum(swapped) - sum(own)) / sum(tokens)
+
+
+WORTH_CASES = [
+    ("a model that reads it", [2.0, 3.0, 12.0], [8.0, 5.0, 16.0], [2, 2, 12]),
+    ("one that does not", [4.0, 6.0, 20.0], [4.0, 6.0, 20.0], [2, 4, 10]),
+    ("one that it misleads", [5.0, 4.0, 9.0], [4.0, 3.5, 8.0], [3, 1, 6]),
+]
+
+
+@exercise("11a", "worth", worth)
+def check_11a(sheet: Sheet, answer) -> None:
+    """``worth(own, swapped, tokens) -> nats a token``."""
+    values = [sheet.attempt(answer, *case) for _, *case in WORTH_CASES]
+    targets = [worth(*case) for _, *case in WORTH_CASES]
+    for (name, own, swapped, tokens), target, value in zip(
+        WORTH_CASES, targets, values, strict=True
+    ):
+        sheet.case(f"{name}: own {own}, swapped {swapped}, tokens {tokens}", target, value)
+    for value in values:
+        sheet.broken(value, {"unsupported operand": ("lists", "A list cannot be subtracted from a "
+                                                     "list: sum() both first.")})  # fmt: skip
+
+    def given(slip):
+        return all(same(v, slip(*case)) for v, (_, *case) in zip(values, WORTH_CASES, strict=True))
+
+    sheet.wrong(
+        "sign",
+        "The sign is turned round. A wrong instruction makes the right answer less likely, so it "
+        "costs more nats: swapped less own is what the right one is worth.",
+        given(lambda own, swapped, tokens: -worth(own, swapped, tokens)),
+    )
+    sheet.wrong(
+        "mean of rows",
+        "You took the mean of the rows' means. Then a token of a one-word answer counts many "
+        "times a token of a sentence. All nats over all tokens, as the loss does it.",
+        given(lambda o, s, t: fmean((b - a) / n for a, b, n in zip(o, s, t, strict=True))),
+    )
+    sheet.wrong(
+        "a row",
+        "That is nats a row. Rows with long answers have more to gain: divide by the tokens.",
+        given(lambda own, swapped, tokens: (sum(swapped) - sum(own)) / len(own)),
+    )
+    sheet.wrong(
+        "not divided",
+        "That is the sum over all rows. It grows with the test set: divide by the tokens.",
+        given(lambda own, swapped, tokens: sum(swapped) - sum(own)),
+    )
+    sheet.wrong(
+        "share",
+        "That is a share of the loss. Nats a token are asked: the difference over the tokens.",
+        given(lambda own, swapped, tokens: 1 - sum(own) / sum(swapped))
+        or given(lambda own, swapped, tokens: sum(swapped) / sum(own) - 1),
+    )
+    sheet.wrong(
+        "not negative",
+        "In the third case the right instruction makes things worse. Let the number say so: "
+        "below zero is a finding.",
+        given(lambda own, swapped, tokens: abs(worth(own, swapped, tokens)))
+        or given(lambda own, swapped, tokens: max(0.0, worth(own, swapped, tokens))),
+    )
+    sheet.finish(all(map(same, values, targets)))
+
+
+# --- 11b ----------------------------------------------------------------------
+
+
+def may_train(rows: list[dict], test: list[dict]) -> list[dict]:
+    """The rows that leave the ladder honest: none of a new task, none in new words, no sentence
+    of the test."""
+    families = {row["family"] for row in test if row["rung"] == "new task"}
+    wordings = {row["wording"] for row in test if row["rung"] == "new words"}
+    sentences = {row["sentence"] for row in test}
+    return [
+        row for row in rows
+        if row["family"] not in families and row["wording"] not in wordings
+        and row["sentence"] not in sentences
+    ]  # fmt: skip
+
+
+def _row(family: str, wording: str, sentence: str, rung: str | None = None) -> dict:
+    row = {"family": family, "wording": wording, "sentence": sentence}
+    return row | {"rung": rung} if rung else row
+
+
+BELL, CAT, GOAT, OWL, SHIP = (
+    "The bell rings at noon.", "The cat is on the roof.", "A goat is asleep.",
+    "An owl can see the moon.", "The ship was old.",
+)  # fmt: skip
+TEST = [
+    _row("time", "Day or night?", CAT, "seen words"),
+    _row("time", "When is it?", CAT, "new words"),
+    _row("where", "Name the place.", OWL, "new task"),
+]
+POOL = [
+    _row("time", "Day or night?", BELL),  # may stay: its words are tested as seen words
+    _row("time", "Day or night?", CAT),  # a sentence of the test
+    _row("time", "When is it?", BELL),  # words that are to be new
+    _row("where", "Where is it?", GOAT),  # the new task, in words of its own
+    _row("who", "Name the animal.", GOAT),
+    _row("who", "Name the animal.", OWL),  # a sentence of the test, for another job
+    _row("who", "Name the animal.", SHIP),
+]
+
+
+@exercise("11b", "may_train", may_train)
+def check_11b(sheet: Sheet, answer) -> None:
+    """``may_train(rows, test) -> the rows that may be trained on``, in their order."""
+    target, value = may_train(POOL, TEST), sheet.attempt(answer, POOL, TEST)
+    for row in TEST:
+        sheet.note(f"test, {row['rung']}: {row['family']} | {row['wording']} | {row['sentence']}")
+    rows = value if isinstance(value, list) else None
+    for row in POOL:
+        told = f"{row['family']} | {row['wording']} | {row['sentence']}"
+        sheet.case(told, _kept(row, target), value if rows is None else _kept(row, rows))
+    sheet.broken(value, {"KeyError: 'rung'": ("rung", "Only test rows have a rung.")})
+    sheet.wrong("not rows", "Give back a list of the rows themselves.",
+                rows is None or any(row not in POOL for row in rows))  # fmt: skip
+
+    def given(row: dict) -> bool:
+        return row in rows
+
+    bell, cat, new_words, new_task, goat, owl, ship = POOL
+    sheet.wrong(
+        "words of the test",
+        "You dropped the words that the test calls seen. They must be trained, or nothing is seen: "
+        "only the wordings of the rung \"new words\" are kept back.",
+        not given(bell) and given(goat),
+    )  # fmt: skip
+    sheet.wrong("nothing left", "You dropped rows that do no harm.",
+                not (given(bell) and given(goat) and given(ship)))  # fmt: skip
+    sheet.wrong("everything", "All rows came back: nothing was kept from the training.",
+                all(map(given, POOL)))  # fmt: skip
+    sheet.wrong(
+        "the new task",
+        "A row of the family \"where\" is still there. That its words are others does not help: "
+        "the job itself is to be new.",
+        given(new_task),
+    )  # fmt: skip
+    sheet.wrong(
+        "the new words",
+        "\"When is it?\" is trained, so it is not new any more. The rung \"new words\" would be "
+        "the rung \"seen words\" under another name.",
+        given(new_words),
+    )  # fmt: skip
+    sheet.wrong(
+        "sentence of another job",
+        "\"An owl can see the moon.\" is trained for another job and tested as a new task. The "
+        "model would know the sentence: keep it out for every job.",
+        given(owl) and not given(cat),
+    )  # fmt: skip
+    sheet.wrong(
+        "the sentences",
+        "A sentence of the test is trained. Then a right answer may be a memory: keep every "
+        "sentence of the test out.",
+        given(cat) or given(owl),
+    )
+    sheet.finish(rows == target, "Three locks, one for each thing that is to be new.")
+
+
+def _kept(row: dict, rows: list) -> str:
+    return "train" if row in rows else "keep out"
+
+
+# --- 11c ----------------------------------------------------------------------
+
+
+def fair_pairs(arms: dict[str, dict], thing: str) -> list[tuple[str, str]]:
+    """The pairs of arms that differ in this one thing and in nothing else."""
+    return [
+        (a, b) for a, b in combinations(arms, 2)
+        if [key for key in arms[a] if arms[a][key] != arms[b][key]] == [thing]
+    ]  # fmt: skip
+
+
+ARMS = {
+    "one task, all": {"tasks": 1, "rows": 96, "parameters": "all"},
+    "one task, few": {"tasks": 1, "rows": 96, "parameters": "few"},
+    "many tasks, 96 rows, all": {"tasks": 6, "rows": 96, "parameters": "all"},
+    "many tasks, 96 rows, few": {"tasks": 6, "rows": 96, "parameters": "few"},
+    "many tasks, all": {"tasks": 6, "rows": 576, "parameters": "all"},
+    "many tasks, few": {"tasks": 6, "rows": 576, "parameters": "few"},
+}
+
+
+@exercise("11c", "fair_pairs", fair_pairs)
+def check_11c(sheet: Sheet, answer) -> None:
+    """``fair_pairs(arms, thing) -> [(name, name), ...]``."""
+    things = ("tasks", "rows", "parameters")
+    values = {thing: sheet.attempt(answer, ARMS, thing) for thing in things}
+    targets = {thing: _pairs(fair_pairs(ARMS, thing)) for thing in things}
+    for thing in things:
+        sheet.case(thing, _told(targets[thing]), _told(_pairs(values[thing])))
+    for value in values.values():
+        sheet.broken(value)
+    sheet.wrong("not pairs", "Give a list of pairs of names: [(\"one task, all\", ...), ...].",
+                any(_pairs(value) is None for value in values.values()))  # fmt: skip
+    found = {thing: _pairs(value) for thing, value in values.items()}
+    everything = [pair for pairs in found.values() for pair in pairs]
+    sheet.wrong("with itself", "An arm is compared with itself: nothing differs.",
+                any(len(pair) < 2 for pair in everything))  # fmt: skip
+    sheet.wrong(
+        "twice", "Each pair comes twice, in both orders. Once is enough.",
+        any(len(pairs) != len(set(pairs)) for pairs in found.values()),
+    )  # fmt: skip
+
+    def differing(pair) -> list[str]:
+        a, b = (ARMS[name] for name in pair)
+        return [key for key in a if a[key] != b[key]]
+
+    sheet.wrong("nothing found", "Nothing came back, for none of the three.", not everything)
+    if any(thing not in differing(pair) for thing, pairs in found.items() for pair in pairs):
+        equal = all(
+            thing not in differing(pair) for thing, pairs in found.items() for pair in pairs
+        )
+        sheet.wrong(
+            "the thing is equal",
+            "You gave pairs in which that very thing is the same. It must differ, and the rest "
+            "must be equal.",
+            equal,
+        )
+        sheet.wrong(
+            "any one thing",
+            "Some of your pairs differ in one thing, but not in the one that was asked for.",
+            all(len(differing(pair)) == 1 for pair in everything),
+        )
+    two = [pair for pair in everything if len(differing(pair)) > 1]
+    sheet.wrong(
+        "two at once",
+        "Some of your pairs differ in more than the thing asked for. \"one task\" beside all rows "
+        "of many tasks has other tasks *and* six times the rows: whichever wins, you would not "
+        "know why.",
+        bool(two),
+    )  # fmt: skip
+    sheet.finish(all(set(found[thing]) == set(targets[thing]) for thing in things))
+
+
+def _pairs(value) -> list[frozenset] | None:
+    """As sets, in whatever form they came; None if they are no pairs of names."""
+    try:
+        pairs = [frozenset(pair) for pair in value]
+    except TypeError:
+        return None
+    return pairs if all(pair <= set(ARMS) for pair in pairs) else None
+
+
+def _told(pairs) -> str:
+    if pairs is None:
+        return "(no pairs of names)"
+    return f"{len(pairs)} pairs: " + "; ".join(sorted(" / ".join(sorted(p)) for p in pairs))

@@ -1,0 +1,112 @@
+"""The ladder of instruction tuning: what is new on each rung, and how far up each way comes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+import matplotlib
+from matplotlib.lines import Line2D
+
+from .curves import _margin
+from .pictures import TINTS, _box
+from .style import (
+    GREY,
+    ORANGE,
+    RC,
+    SIZE,
+    CourseFigure,
+    canvas,
+    end_labels,
+    one_base,
+    several,
+    style_of,
+)
+
+
+def what_is_new(
+    rungs: Mapping[str, Mapping[str, tuple[str, bool]]], title: str, *, foot: str = ""
+) -> CourseFigure:
+    """A column a rung: what is asked on it, and in another colour what of that is new.
+
+    Args:
+        rungs: rung -> what ("job", "words", "sentence" ...) -> (text, new?).
+        foot: a few words under the columns.
+
+    Raises:
+        ValueError: rungs with different parts.
+    """
+    parts = list(next(iter(rungs.values()), {}))
+    if not parts or any(list(rows) != parts for rows in rungs.values()):
+        raise ValueError(f"rungs: each needs the same parts, here {parts}.")
+    step, left = 34, 74
+    figure, axes = canvas(title, blank=True, size=(SIZE[0], 86 + step * len(parts)))
+    top, width = axes.get_ylim()[1] - 22, (SIZE[0] - left - 8) / len(rungs)
+    looks = {False: (TINTS[GREY], "#BBBBBB"), True: (TINTS[ORANGE], ORANGE)}
+    for i, (rung, rows) in enumerate(rungs.items()):
+        x = left + i * width
+        axes.text(x + width / 2, top, rung, ha="center", fontsize=9.5, fontweight="bold")
+        for j, (text, new) in enumerate(rows.values()):
+            face, edge = looks[new]
+            _box(axes, x, top - 8 - step * (j + 1), width, step, text, face=face, edge=edge)
+    for j, part in enumerate(parts):
+        y = top - 8 - step * (j + 0.5)
+        axes.text(left - 8, y, part, ha="right", va="center", fontsize=9)
+    for k, (text, (face, edge)) in enumerate(
+        zip(("as in training", "new"), looks.values(), strict=True)
+    ):
+        _box(axes, left + 130 * k, 2, 26, 16, face=face, edge=edge)
+        axes.text(left + 130 * k + 32, 10, text, va="center", fontsize=8.5)
+    axes.text(SIZE[0] - 10, 10, foot, ha="right", va="center", fontsize=8, color=GREY)
+    return figure
+
+
+def by_rung(
+    panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]],
+    rungs: Sequence[str],
+    title: str,
+    *,
+    bases: Iterable[str],
+    base: Mapping[str, Sequence[float]] | None = None,
+    zero: Iterable[str] = (),
+    origin: str | None = None,
+) -> CourseFigure:
+    """A panel a measure, in it a line a way of training, from rung to rung.
+
+    Args:
+        panels: measure with its unit -> way -> for each rung one value a seed, at least 3.
+        base: measure -> the value of the untrained base on each rung; a grey line.
+        zero: measures of which zero means something: a line there.
+
+    Raises:
+        ValueError: fewer than 3 seeds, mixed bases, or a line with another number of rungs.
+    """
+    one_base(bases)
+    names = list(next(iter(panels.values())))
+    for measure, lines in panels.items():
+        for name, values in lines.items():
+            if len(values) != len(rungs):
+                raise ValueError(f"{measure}: {name!r} has {len(values)} of {len(rungs)} rungs.")
+            several({f"{name}, {r}": v for r, v in zip(rungs, values, strict=True)}, measure)
+    styles = {name: style_of(i) for i, name in enumerate(names)}
+    legend = [(n, Line2D([], [], color=c, ls=ls, marker=m)) for n, (c, ls, m) in styles.items()]
+    figure, axes = canvas(title, origin=origin, note="mark: mean of the seeds; bar: least to most",
+                          legend=legend, columns=len(panels), squeeze=False)  # fmt: skip
+    with matplotlib.rc_context(RC):
+        for place, (measure, lines) in zip(axes[0], panels.items(), strict=True):
+            for i, (name, values) in enumerate(lines.items()):
+                colour, line, marker = styles[name]
+                x = [k + 0.07 * (i - (len(lines) - 1) / 2) for k in range(len(rungs))]
+                place.plot(x, [fmean(v) for v in values], color=colour, ls=line, marker=marker)
+                for at, seeds in zip(x, values, strict=True):
+                    place.plot([at, at], [min(seeds), max(seeds)], color=colour, lw=1)
+            if base:
+                place.plot(range(len(rungs)), base[measure], color=GREY, lw=1.2, ls=":")
+            if measure in zero:
+                place.axhline(0, color="#BBBBBB", lw=0.8)
+            _margin(place, [v for values in lines.values() for s in values for v in s]
+                    + list((base or {}).get(measure, [])))  # fmt: skip
+            place.set_xticks(range(len(rungs)), [r.replace(" ", "\n", 1) for r in rungs])
+            place.set_xlim(-0.35, len(rungs) - 0.65)
+            place.set_title(measure, loc="left")
+            if base:
+                end_labels(place, [("base", base[measure][-1], GREY)])
+    return figure
