@@ -675,10 +675,10 @@ def recommend_table() -> None:
     """Print, for each kind of task and each wish, the method that the stored runs point to."""
     from .recommend import TASKS, WISHES, recommend
 
-    print(f"{'':<13}" + "".join(f"{wish:<17}" for wish in WISHES))
+    print(f"{'':<13}" + "".join(f"{wish:<21}" for wish in WISHES).rstrip())
     for task in TASKS:
         found = (recommend(task, wish=wish).method for wish in WISHES)
-        print(f"{task:<13}" + "".join(f"{method:<17}" for method in found).rstrip())
+        print(f"{task:<13}" + "".join(f"{method:<21}" for method in found).rstrip())
 
 
 def recommend_widget() -> None:

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import itertools
 import json
+import re
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from peft_lab import scored_nll
-from peft_lab.exercises import CHECKS, NOT_YET, RIGHT
+from peft_lab.exercises import CHECKS, NOT_YET, RIGHT, nb08
 from peft_lab.paths import data_dir, notebooks_dir
 
 
@@ -792,3 +793,18 @@ def test_05b_a_learner_who_overwrites_weights_is_told_so(capsys):
 
     assert "own weights" in _diagnosed("05b", add_ia3, capsys)
     assert CHECKS["05b"].last == "changed input"
+
+
+def test_08_votes_are_on_the_claims_that_are_judged_and_odd_votes_are_shown(capsys):
+    book = json.loads((notebooks_dir() / "08_which_one_when.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in book["cells"]]
+    (asked,) = (text for text in cells if "### Vote first" in text)
+    assert re.findall(r"^\d\. (.*)$", asked, re.M) == list(nb08.GLOSSARY)
+    (judged,) = (re.sub(r'"\s*"', "", text) for text in cells if "plots.verdict_table" in text)
+    assert all(f'"{claim.removesuffix(".")}"' in judged for claim in nb08.GLOSSARY)
+    nb08.both_votes({1: "true"}, {2: "on the batch"})
+    said = capsys.readouterr().out
+    assert said.count("(no vote)") == 8 and "yours: true" in said and "on the batch" in said
+    for odd in (None, ..., ["true"], {"1": 3}):
+        nb08.both_votes(odd, odd)
+        assert capsys.readouterr().out.count("(no vote)") == 10

@@ -71,12 +71,13 @@ FIGURES = {
     "budget_bar": (({"prompt": 2_560, "LoRA": 14_336}, 17_000), {}),
     "quality_and_price": (({"prompt": RUNS, "LoRA 8, all": [3.9, 3.8, 3.85]},
                            {"numbers (log)": {"prompt": 2_560, "LoRA 8, all": 78_080},
-                            "a step (ms)": {"prompt": 40.0}},
-                           {"prompt": "virtual tokens", "LoRA 8, all": "low rank"}),
+                            "a step (ms)": {"prompt": 40.0}}),
                           {**MANY, "linear": ("a step (ms)",)}),
     "gains_by_task": (({"poems": {"LoRA": [0.9, 0.95, 0.92], "prompt": [0.5, 0.6, 0.4]},
                         "code": {"LoRA": [0.1, 0.2, 0.15], "prompt": [0.0, 0.1, 0.05]},
-                        "nepali": {"LoRA": [1.1, 1.2, 1.05]}},), {"origin": ORIGIN}),
+                        "nepali": {"LoRA": [1.1, 1.2, 1.05]}},),
+                      {"zeros": {"poems": "the base", "code": "the base", "nepali": "a guess"},
+                       "origin": ORIGIN}),
     "four_ways": (({"one step": {"full": 44.0, "prompt": 40.0},
                     "after 15 steps": {"full": RUNS, "prompt": [4.5, 4.6, 4.7]},
                     "to swap": {"full": 30.0, "prompt": 0.4}},),
@@ -114,7 +115,7 @@ def make(name: str, **changes) -> Figure:
         "cut_in_places": 0,
         "gate_map": 2,
         "budget_bar": 2,
-        "quality_and_price": 3,
+        "quality_and_price": 2,
         "by_rung": 2,
     }
     at = places.get(name, 1)
@@ -196,7 +197,7 @@ TOO_FEW = {
     "with_band": ({"prompt": {1: RUNS, 5: FEW}},),
     "against_parameters": ({"prompt": (640, FEW)},),
     "rate_sensitivity": ({"direct": {1e-3: FEW}},),
-    "quality_and_price": ({"prompt": FEW}, {"n": {"prompt": 1}}, {"prompt": "low rank"}),
+    "quality_and_price": ({"prompt": FEW}, {"n": {"prompt": 1}}),
     "gains_by_task": ({"poems": {"prompt": FEW}},),
     "by_rung": ({"loss": {"one": [FEW]}}, ["seen words"]),
 }
@@ -235,6 +236,37 @@ def test_heat_map_of_runs_counts_its_seeds():
     with pytest.raises(ValueError, match="none is given"):
         make("heat_map", bases=None)
     make("heat_map", seeds=None, bases=None)  # one forward pass is no comparison
+
+
+def test_a_method_looks_the_same_in_every_figure():
+    assert len({(colour, marker) for colour, _, marker in style.METHODS.values()}) == 17
+    for names in (["prompt", "full"], ["full", "LoRA 8", "prompt"]):
+        assert style.styles_of(names) == {name: style.METHODS[name] for name in names}
+    assert style.styles_of(["prompt", "a name of its own"])["prompt"] == style.style_of(0)
+    seen = []
+    for figure in (
+        plots.with_band({"LoRA 8": {1: RUNS}, "full": {1: RUNS}}, TITLE, xlabel="x", **MANY),
+        plots.rate_sensitivity({"full": {1: RUNS}}, TITLE, **MANY),
+        plots.four_ways({"a": {"full": RUNS, "IA3": FEW}}, TITLE, units={"a": "s"}, origin=ORIGIN),
+        plots.gains_by_task({"a": {"full": RUNS}}, TITLE, zeros={"a": "b"}, origin=ORIGIN),
+        plots.quality_and_price({"full": RUNS}, {"n": {"full": 9}}, TITLE, **MANY),
+    ):
+        lines = figure.axes[0].lines
+        seen.append({(line.get_color(), line.get_marker()) for line in lines})
+    colour, _, marker = style.METHODS["full"]
+    assert all((colour, marker) in marks for marks in seen)
+
+
+def test_the_front_steps_down_at_each_lower_mean():
+    """ "b" is dearer than "a" and no better; "c" costs as much as "b" and is the best."""
+    losses = {name: [mean - 0.1, mean, mean + 0.1] for name, mean in
+              {"a": 4.0, "b": 4.2, "c": 3.5, "d": 3.8}.items()}  # fmt: skip
+    price = {"n": {"d": 9.0, "c": 3.0, "b": 3.0, "a": 1.0}}
+    axes = plots.quality_and_price(losses, price, TITLE, linear=("n",), **MANY).axes[0]
+    (front,) = (line for line in axes.lines if line.get_color() == style.GREY)
+    top, right = axes.get_ylim()[1], axes.get_xlim()[1]
+    corners = [(1, top), (1, 4.0), (3, 4.0), (3, 3.5), (right, 3.5)]
+    assert front.get_xydata().ravel() == pytest.approx([v for corner in corners for v in corner])
 
 
 BAD = [
@@ -278,9 +310,9 @@ BAD = [
     (lambda: plots.spectra({"a": [0.0]}, TITLE), r"\['a'\] have no singular value"),
     (lambda: plots.against_rank({"a": {0: 4.0}}, TITLE), "from rank 1"),
     (lambda: plots.learn_forget({"a": {}}, TITLE), "a point at least"),
-    (lambda: plots.quality_and_price({"a": RUNS}, {"n": {"a": 1}}, {"a": "magic"}, TITLE,
-                                     bases=BASES), r"family: \['a'\] must be one of weights"),
-    (lambda: plots.gains_by_task({}, TITLE, origin=ORIGIN), "nothing"),
+    (lambda: plots.gains_by_task({}, TITLE, zeros={}, origin=ORIGIN), "nothing"),
+    (lambda: plots.gains_by_task({"code": {"a": RUNS}}, TITLE, zeros={}, origin=ORIGIN),
+     "what is 0 for 'code'"),
     (lambda: plots.four_ways({"x": {"a": 1.0}, "y": {"b": 1.0}}, TITLE, units={"x": "ms"},
                              origin=ORIGIN), r"'y' has the methods \['b'\]"),
     (lambda: plots.four_ways({"x": {"a": 1.0}}, TITLE, units={}, origin=ORIGIN), "'x' has none"),

@@ -5,7 +5,7 @@ diagnosis that its checker gives.
 """
 
 import math
-from statistics import fmean
+from statistics import fmean, pstdev, stdev
 
 from peft_lab.claims import interval
 
@@ -283,6 +283,33 @@ def wrong_08b_each(methods):
     )
 
 
+def _standard_errors(methods, times, deviation):
+    def beats(mine, rival):
+        gaps = [a - b for a, b in zip(mine[1], rival[1], strict=True)]
+        half = times * deviation(gaps) / len(gaps) ** 0.5
+        return rival[0] <= mine[0] and fmean(gaps) - half > 0
+
+    return _left(methods, beats)
+
+
+def wrong_08b_normal(methods):
+    return _standard_errors(methods, 1.96, stdev)
+
+
+def wrong_08b_population(methods):
+    return _standard_errors(methods, 2.776, pstdev)
+
+
+def wrong_08b_error(methods):
+    return _standard_errors(methods, 1, stdev)
+
+
+def wrong_08b_best_first(methods):
+    return sorted(
+        solution_08b(methods), key=lambda name: fmean(methods[name][1])
+    )
+
+
 VARIANTS_08B = {"by rivals": variant_08b}
 WRONG_08B = {
     "all stay": ("all stay", wrong_08b_all),
@@ -294,6 +321,10 @@ WRONG_08B = {
     "bands": ("bands, not pairs", wrong_08b_bands),
     "loss alone": ("one axis", wrong_08b_loss),
     "size alone": ("one axis", wrong_08b_size),
+    "1.96 for five seeds": ("narrow interval", wrong_08b_normal),
+    "deviation over n": ("narrow interval", wrong_08b_population),
+    "one standard error": ("one standard error", wrong_08b_error),
+    "best first": ("order by loss", wrong_08b_best_first),
     "only smaller rivals": ("equal size", wrong_08b_smaller),
     "largest first": ("order", wrong_08b_unsorted),
     "keeps one that is beaten": ("keeps dominated", wrong_08b_keeps),

@@ -1,9 +1,10 @@
 """Exercises of notebook 08: the right learning rate for each, the front, and three verdicts."""
 
 import math
-from statistics import fmean
+from statistics import fmean, stdev
 
 from ..claims import interval
+from . import nb00
 from .core import NOTHING, Sheet, exercise
 
 # --- 08a ----------------------------------------------------------------------
@@ -181,6 +182,9 @@ METHODS = {  # in an order that is not that of their sizes
     # behind "plain" in every seed, but by what one lucky seed makes: no sure difference
     "luck": (22_000, _seeds(3.9545, *(a + b for a, b in zip(LUCK, (0.016, -0.004, -0.004, -0.004,
                                                                    -0.004), strict=True)))),
+    # behind "plain" by 2.6 standard errors: more than 1.96, less than Student's 2.78
+    "slim": (23_000, _seeds(3.9549, *(a + b for a, b in zip(LUCK, (0.004, 0.002, -0.005, 0.003,
+                                                                   -0.004), strict=True)))),
     # other seeds are hard for it: seed by seed no sure difference; the sorted losses are apart
     "moody": (24_000, _seeds(3.962, -0.010, 0.012, -0.008, 0.004, 0.002)),
 }  # fmt: skip
@@ -236,6 +240,13 @@ def check_08b(sheet: Sheet, answer) -> None:
     def loss_only(mine, rival):
         return interval(a - b for a, b in zip(mine[1], rival[1], strict=True)).low > 0
 
+    def errors(times):  # an interval of so many standard errors each side
+        def beats(mine, rival):
+            gaps = [a - b for a, b in zip(mine[1], rival[1], strict=True)]
+            return rival[0] <= mine[0] and fmean(gaps) > times * stdev(gaps) / len(gaps) ** 0.5
+
+        return beats
+
     sheet.wrong("sign", "Your sign is turned round: the one that is beaten has the *higher* loss, "
                 "so take its loss less the rival's.", got == off(turned))  # fmt: skip
     sheet.wrong("delta", "Here a rival must beat 0, not 0.05: any sure difference counts.",
@@ -246,6 +257,13 @@ def check_08b(sheet: Sheet, answer) -> None:
     sheet.wrong("every seed", "\"luck\" is behind in each of five seeds, but mostly in one: its "
                 "interval holds 0, so it is not *clearly* beaten.",
                 got == off(every_seed))  # fmt: skip
+    sheet.wrong("one standard error", "Your interval is one standard error wide on each side: of "
+                "two equal methods a third would be called beaten or better. 95 % of five values "
+                "need 2.78 standard errors.", got == off(errors(1)))  # fmt: skip
+    sheet.wrong("narrow interval", "Your interval is too narrow: \"slim\" is 2.6 standard errors "
+                "behind \"plain\". 1.96 is for many values; for five, Student's table says 2.78. "
+                "(And the deviation of five differences divides by 4, not by 5.)",
+                got == off(errors(1.96)))  # fmt: skip
     sheet.wrong("all stay", "Everything is on your front. But \"heavy\" has twice the parameters "
                 "of \"plain\" and is clearly worse: nobody needs it.",
                 got == set(METHODS))  # fmt: skip
@@ -282,6 +300,10 @@ def check_08b(sheet: Sheet, answer) -> None:
         name = min(kept_dominated, key=_size)
         sheet.wrong("keeps dominated", f"\"{name}\" stays on your front, though a method with at "
                     "most as many parameters is clearly better.")  # fmt: skip
+    by_loss = sorted(target, key=lambda name: fmean(METHODS[name][1]))
+    sheet.wrong("order by loss", "These are the right names, ordered by their loss. A front is "
+                "read along the price: order them by their parameters, the smallest first.",
+                listed in (by_loss, by_loss[::-1]))  # fmt: skip
     sheet.wrong("order", "These are the right names. Order them by their parameters, the smallest "
                 "first.", got == set(target) and not _ordered(listed))  # fmt: skip
     sheet.finish(got == set(target))
@@ -390,22 +412,30 @@ def _told(vote) -> str:
     return repr(vote)
 
 
-# --- the vote of notebook 00, again -------------------------------------------
+# --- both votes ---------------------------------------------------------------
 
-SENTENCES = (
-    "Full fine-tuning adjusts the model's internal parameters.",
-    "Prompt tuning adjusts the model's internal parameters.",
-    "Prompt tuning prepends learned vectors to the input.",
-    "Prefix tuning puts learned vectors at every layer.",
-    "PEFT works as well, or almost as well, as full fine-tuning.",
-)
-FOUND = ("true", "false", "true", "true", "it depends")
+GLOSSARY = {  # claim -> what was found
+    "PEFT works as well, or almost as well, as full fine-tuning.":
+        "on poems almost; on facts, feelings, programs, a new script no",
+    "PEFT conserves computation.": "in training yes, in use no",
+    "Prompt tuning is for rapid adaptation.": "to swap yes; in steps no; in examples not shown",
+    "Full fine-tuning generalises further.": "from 8 poems not shown, from 128 yes",
+    "For a large domain shift, take full fine-tuning.":
+        "against LoRA alone yes; against LoRA with trained embeddings not shown",
+}  # fmt: skip
 
 
-def both_votes(then: dict, now: dict, found: tuple[str, ...] = FOUND) -> None:
-    """Print the votes of notebook 00 beside those of today, and what the course has found."""
-    print(f"{'':4}{'in 00':<15}{'now':<15}found")
-    for number, sentence in enumerate(SENTENCES, 1):
-        a, b = (votes.get(number) or "(no vote)" for votes in (then, now))
-        print(f"{number}.  {a:<15}{b:<15}{found[number - 1]}")
-        print(f"    {sentence}")
+def both_votes(then: dict, now: dict) -> None:
+    """Print the votes of notebook 00 and those of notebook 08, each beside what was found."""
+    print("Notebook 00: can a hash of the weights decide it?")
+    _beside(then, {claim: nb00.VERDICTS[n] for n, claim in nb00.CLAIMS.items()})
+    print("Notebook 08, before the runs: is it true?")
+    _beside(now, GLOSSARY)
+
+
+def _beside(votes, found: dict[str, str]) -> None:
+    for number, (claim, answer) in enumerate(found.items(), 1):
+        vote = votes.get(number) if isinstance(votes, dict) else None
+        print(f"{number}. {claim}")
+        print(f"     yours: {'(no vote)' if vote in (None, ...) else vote}")
+        print(f"     found: {answer}")

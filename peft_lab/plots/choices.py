@@ -2,19 +2,19 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean
 
 import matplotlib
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from .curves import LOSS, _margin, _place
 from .style import (
-    BLUE,
     GREEN,
     GREY,
     ORANGE,
-    PURPLE,
     RC,
     VERMILION,
     CourseFigure,
@@ -23,16 +23,9 @@ from .style import (
     ink,
     one_base,
     several,
-    style_of,
+    styles_of,
 )
 
-FAMILIES = {  # what a method changes -> colour, marker
-    "weights": (ORANGE, "v"),
-    "virtual tokens": (GREEN, "^"),
-    "modules": (VERMILION, "s"),
-    "low rank": (BLUE, "o"),
-    "hybrids": (PURPLE, "D"),
-}
 VERDICTS = {"shown": GREEN, "not shown": GREY, "opposite": VERMILION, "it depends": ORANGE,
             "not testable": GREY}  # fmt: skip
 
@@ -40,7 +33,6 @@ VERDICTS = {"shown": GREEN, "not shown": GREY, "opposite": VERMILION, "it depend
 def quality_and_price(
     losses: Mapping[str, Sequence[float]],
     prices: Mapping[str, Mapping[str, float]],
-    family: Mapping[str, str],
     title: str,
     *,
     bases: Iterable[str],
@@ -48,29 +40,34 @@ def quality_and_price(
     linear: Iterable[str] = (),
     origin: str | None = None,
 ) -> CourseFigure:
-    """One loss against several prices: a panel a price, a mark a method, coloured by its family.
+    """One loss against several prices: a panel a price, a mark a method, and the front of means.
+
+    The front is a step line: the lowest mean that is to be had for at most this price.
 
     Args:
         losses: method -> one loss a seed, at least 3.
         prices: what is paid, with its unit -> method -> how much. A method without a price is
             left out of that panel.
-        family: method -> one of FAMILIES.
-        named: methods whose names are written beside their marks, in every panel; () for all.
+        named: methods whose names are written beside their marks, in every panel; () for all. The
+            others stand in the legend.
         linear: prices on a linear axis; the others are on a log axis.
 
     Raises:
-        ValueError: fewer than 3 seeds, mixed bases, a method of no family.
+        ValueError: fewer than 3 seeds, or mixed bases.
     """
     one_base(bases)
     several(losses, "the method")
-    stray = [name for name in losses if family.get(name) not in FAMILIES]
-    if stray:
-        raise ValueError(f"family: {stray} must be one of {', '.join(FAMILIES)}.")
-    used = [name for name in FAMILIES if name in family.values()]
+    styles = styles_of(losses)
+    mark = {"ls": "", "ms": 7, "mec": "white", "mew": 0.4}
+    legend = [
+        (name, Line2D([], [], color=colour, marker=marker, **mark))
+        for name, (colour, _, marker) in styles.items()
+        if named and name not in named
+    ]
     figure, axes = canvas(
-        title, origin=origin, note="mark: mean of the seeds; bar: least to most",
-        columns=len(prices), legend=[(name, _mark(name)) for name in used], sharey=True,
-        squeeze=False,
+        title, origin=origin, note="mark: mean of the seeds; bar: least to most; "
+        "line: the best mean for at most this price",
+        columns=len(prices), legend=legend, sharey=True, squeeze=False,
     )  # fmt: skip
     with matplotlib.rc_context(RC):
         values = [v for seeds in losses.values() for v in seeds]
@@ -79,18 +76,20 @@ def quality_and_price(
                 place.set_xscale("log")
             spots = []
             for name, x in paid.items():
-                colour, marker = FAMILIES[family[name]]
+                colour, _, marker = styles[name]
                 seeds = losses[name]
                 mean = fmean(seeds)
                 place.plot([x, x], [min(seeds), max(seeds)], color=colour, lw=1.2, zorder=3)
-                place.plot([x], [mean], marker=marker, ms=6, color=colour, mec="white", mew=0.7,
-                           zorder=4)  # fmt: skip
+                place.plot([x], [mean], marker=marker, color=colour, zorder=4, **mark)
                 spots.append((name, x, mean, colour, min(seeds), max(seeds)))
             _margin(place, values, 0.1)
             low, high = min(paid.values()), max(paid.values())
             room = (high - low) * 0.1
             place.set_xlim(*((low - room, high + 2.5 * room) if price in linear else
                              (low / 2.2, high * 4)))  # fmt: skip
+            top, right = place.get_ylim()[1], place.get_xlim()[1]
+            front = _steps([(x, mean) for _, x, mean, *_ in spots], top, right)
+            place.plot(*zip(*front, strict=True), color=GREY, lw=1.1, zorder=1)
             place.xaxis.set_minor_locator(NullLocator())
             if price not in linear:
                 place.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count_text(x)))
@@ -98,16 +97,19 @@ def quality_and_price(
             place.grid(axis="y", color="#EEEEEE", lw=0.8)
             place.set_axisbelow(True)
             shown = [spot for spot in spots if not named or spot[0] in named]
-            _place(figure, place, shown)
+            _place(figure, place, shown, pairwise(front))
         axes[0][0].set_ylabel(LOSS)
     return figure
 
 
-def _mark(family: str):
-    from matplotlib.lines import Line2D
-
-    colour, marker = FAMILIES[family]
-    return Line2D([], [], color=colour, marker=marker, ls="", ms=6)
+def _steps(points: list[tuple[float, float]], top: float, right: float) -> list:
+    """Corners of the front: along, and down to each (price, value) below all that are cheaper."""
+    corners, lowest = [], top
+    for x, y in sorted(points):
+        if y < lowest:
+            corners += [(x, lowest), (x, y)]
+            lowest = y
+    return [*corners, (right, lowest)]
 
 
 def gains_by_task(
@@ -115,26 +117,31 @@ def gains_by_task(
     title: str,
     *,
     origin: str,
-    xlabel: str = "share of what full fine-tuning gains over the base",
+    zeros: Mapping[str, str],
 ) -> CourseFigure:
     """A panel a task, a row a method: how much of full fine-tuning's gain it reaches, every seed.
 
     Each task may have a base of its own, as only shares are compared, within a task.
 
     Args:
-        tasks: task -> method -> one share a seed (0: the base; 1: full fine-tuning), at least 3.
-            The methods of the first task name the rows; others may lack some.
+        tasks: task -> method -> one share a seed (1: full fine-tuning), at least 3. A task may lack
+            some methods.
+        zeros: task -> what 0 is there, written under its panel.
 
     Raises:
-        ValueError: no tasks, fewer than 3 seeds, or a method that the first task lacks.
+        ValueError: no tasks, fewer than 3 seeds, or a task of which zeros says nothing.
     """
     if not tasks:
         raise ValueError("tasks: nothing is given.")
     for task, methods in tasks.items():
         several(methods, f"{task}: the method")
+        if task not in zeros:
+            raise ValueError(f"zeros: what is 0 for {task!r}?")
     names = list(dict.fromkeys(name for methods in tasks.values() for name in methods))
-    figure, axes = canvas(title, origin=origin, note="mark: mean; bar: least to most of the seeds",
-                          columns=len(tasks), sharey=True, squeeze=False)  # fmt: skip
+    note = "share of full fine-tuning's gain; mark: mean; bar: least to most of the seeds"
+    figure, axes = canvas(title, origin=origin, note=note, columns=len(tasks), sharey=True,
+                          squeeze=False)  # fmt: skip
+    styles = styles_of(names)
     with matplotlib.rc_context(RC):
         for place, (task, methods) in zip(axes[0], tasks.items(), strict=True):
             for line in (0, 1):
@@ -142,22 +149,23 @@ def gains_by_task(
             for i, name in enumerate(names):
                 if name not in methods:
                     continue
-                colour, _, marker = style_of(i)
+                colour, _, marker = styles[name]
                 seeds = methods[name]
                 place.plot([min(seeds), max(seeds)], [-i, -i], color=colour, lw=4, alpha=0.35)
                 place.plot([fmean(seeds)], [-i], marker=marker, color=colour, ms=6)
             place.set_title(task)
             found = [v for seeds in methods.values() for v in seeds]
-            place.set_xlim(min(-0.05, min(found) - 0.05), max(1.08, max(found) + 0.05))
+            low, high = min(0, *found), max(1, *found)
+            place.set_xlim(low - 0.1 * (high - low), high + 0.1 * (high - low))
             place.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+            place.set_xlabel(f"1: full\n0: {zeros[task]}", fontsize=8)
             place.set_yticks([-i for i in range(len(names))], names)
             place.set_ylim(-len(names) + 0.5, 0.5)
             place.tick_params(axis="y", length=0)
             place.grid(axis="y", color="#EEEEEE", lw=0.8)
             place.set_axisbelow(True)
-        for i, label in enumerate(axes[0][0].get_yticklabels()):
-            label.set_color(ink(style_of(i)[0]))
-        axes[0][(len(tasks) - 1) // 2].set_xlabel(xlabel)
+        for name, label in zip(names, axes[0][0].get_yticklabels(), strict=True):
+            label.set_color(ink(styles[name][0]))
     return figure
 
 
@@ -188,6 +196,7 @@ def four_ways(
             raise ValueError(f"units: {measure!r} has none; an axis needs its unit.")
     columns = 2 if len(panels) > 1 else 1
     rows = -(-len(panels) // columns)
+    styles = styles_of(names)
     figure, axes = canvas(title, origin=origin, rows=rows, columns=columns, sharey=True,
                           squeeze=False, size=(576, 90 + 118 * rows))  # fmt: skip
     with matplotlib.rc_context(RC):
@@ -197,7 +206,7 @@ def four_ways(
                 found = methods[name]
                 seeds = list(found) if isinstance(found, Sequence) else [found]
                 means[name] = fmean(seeds)
-                colour, _, marker = style_of(i)
+                colour, _, marker = styles[name]
                 if len(seeds) > 1:  # a loss has no zero worth drawing: a mark, no bar
                     place.plot([min(seeds), max(seeds)], [-i, -i], color=colour, lw=4, alpha=0.35)
                     place.plot([means[name]], [-i], marker=marker, color=colour, ms=6)

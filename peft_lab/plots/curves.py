@@ -24,6 +24,7 @@ from .style import (
     one_base,
     several,
     style_of,
+    styles_of,
 )
 
 LOSS = "held-out loss (nats a token)"
@@ -185,8 +186,9 @@ def with_band(
 
 def _draw_bands(axes, series) -> tuple[list, list]:
     labels, values = [], []
-    for i, (name, points) in enumerate(series.items()):
-        colour, line, marker = style_of(i)
+    styles = styles_of(series)
+    for name, points in series.items():
+        colour, line, marker = styles[name]
         xs = sorted(points)
         runs = [[float(v) for v in points[x] if math.isfinite(v)] for x in xs]
         kept = [(x, r) for x, r in zip(xs, runs, strict=True) if r]
@@ -212,11 +214,10 @@ BAND = "line: mean of the seeds; band: least to most"
 def _handles(names: Iterable[str]) -> list:
     """What stands in a legend for each series."""
     line = matplotlib.lines.Line2D
-    handles = []
-    for i, name in enumerate(names):
-        colour, dashes, marker = style_of(i)
-        handles.append((name, line([], [], color=colour, ls=dashes, marker=marker)))
-    return handles
+    return [
+        (name, line([], [], color=colour, ls=dashes, marker=marker))
+        for name, (colour, dashes, marker) in styles_of(names).items()
+    ]
 
 
 def _x_ticks(axes, xs: Sequence[float], ticks: Mapping[float, str] | None) -> None:
@@ -608,8 +609,12 @@ def against_parameters(
     return figure
 
 
-def _place(figure, axes, spots: list) -> None:
-    """Write each name near its point where it covers no other name, point or bar of seeds."""
+def _place(figure, axes, spots: list, lines: Iterable = ()) -> None:
+    """Write each name near its point where it covers no other name, point, bar of seeds or line.
+
+    Args:
+        lines: both ends of each, level or upright.
+    """
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
@@ -618,6 +623,9 @@ def _place(figure, axes, spots: list) -> None:
         px, _ = axes.transData.transform((x, y))
         ends = [axes.transData.transform((x, v))[1] for v in (low, high)]
         taken.append((px - 6, ends[0] - 5, px + 6, ends[1] + 5))
+    for ends in lines:
+        (left, low), (right, high) = sorted(map(tuple, axes.transData.transform(ends)))
+        taken.append((left - 2, min(low, high) - 2, right + 2, max(low, high) + 2))
     for text in axes.texts:  # the baselines' names
         box = text.get_window_extent(renderer)
         taken.append((box.x0, box.y0, box.x1, box.y1))
@@ -695,7 +703,8 @@ def rate_sensitivity(
         _margin(axes, values)
         if ceiling is not None:
             axes.set_ylim(top=ceiling)
-        for i, points in enumerate(curves.values()):
+        styles = styles_of(curves)
+        for name, points in curves.items():
             means = {x: fmean(v) for x, v in points.items() if all(map(math.isfinite, v))}
             if means:
                 best = min(means, key=means.get)
@@ -705,7 +714,7 @@ def rate_sensitivity(
                     marker="o",
                     ms=12,
                     mfc="none",
-                    mec=style_of(i)[0],
+                    mec=styles[name][0],
                     mew=1.4,
                 )
         axes.set_xscale("log")

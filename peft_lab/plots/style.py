@@ -29,6 +29,28 @@ CYCLE = [
     (BLACK, ":", "X"),
     (SKY, (0, (1, 1)), "P"),
 ]
+# A method keeps its colour, line and marker. The hue says what it changes: weights of the base
+# orange, virtual tokens green, modules vermilion, low rank blue, hybrids purple.
+BROWN, PINE, NAVY, PLUM = "#8A5A00", "#004D38", "#002F4D", "#6B2F50"
+METHODS = {
+    "full": (ORANGE, "-", "v"),
+    "top 2": (BROWN, "--", "<"),
+    "top 1": (BROWN, ":", ">"),
+    "BitFit": (ORANGE, "--", "D"),
+    "prompt": (GREEN, "-.", "^"),
+    "prefix (text)": (PINE, (0, (3, 1)), "P"),
+    "P-tuning": (GREEN, ":", "X"),
+    "LoRA 8, all": (BLUE, "-", "o"),
+    "LoRA 8": (SKY, "--", "X"),
+    "DoRA 8": (SKY, ":", "d"),
+    "LoRA 8 + embeddings": (NAVY, "-.", "*"),
+    "Houlsby 8": (VERMILION, "-", "s"),
+    "Pfeiffer 16": (VERMILION, "--", "d"),
+    "parallel 16": (VERMILION, "-.", ">"),
+    "IA3": (VERMILION, ":", "p"),
+    "MAM": (PURPLE, "-", "D"),
+    "UniPELT": (PLUM, "--", "s"),
+}
 SIZE, DPI = (576, 326), 96  # pixels; pixels an inch
 RC = {
     "font.size": 9,
@@ -84,7 +106,7 @@ def canvas(
         origin: how the numbers came about: "live, 1 seed" or "stored, 5 seeds, COMMAND".
         size: width and height in pixels at 96 an inch.
         blank: for a drawing: no axes are drawn, and the axes count pixels.
-        legend: (name, handle) of each series, in a line under the title.
+        legend: (name, handle) of each series, under the title, at most six in a line.
         note: how to read bands and bars; stands at the foot, on the left.
     """
     if not title or not title.strip():
@@ -102,12 +124,14 @@ def canvas(
             fontsize=10.5, fontweight="bold", color="#222222", linespacing=1.15,
         )  # fmt: skip
         if legend:
+            legend_lines = -(-len(legend) // 6)
             figure.legend(
                 [handle for _, handle in legend], [name for name, _ in legend], loc="upper left",
-                bbox_to_anchor=(2 / size[0], 1 - (head - 3) / size[1]), ncols=len(legend),
+                bbox_to_anchor=(2 / size[0], 1 - (head - 3) / size[1]),
+                ncols=-(-len(legend) // legend_lines),
                 frameon=False, fontsize=8.5, handlelength=3, borderaxespad=0, columnspacing=1.6,
             )  # fmt: skip
-            head += 20
+            head += 4 + 16 * legend_lines
         if note:
             figure.text(
                 8 / size[0],
@@ -306,3 +330,11 @@ def style_of(index: int) -> tuple[str, Any, str]:
     """Colour, line style and marker of the index-th series; colours come round, markers do not."""
     colour, line, marker = CYCLE[index % len(CYCLE)]
     return colour, line, marker if index < len(CYCLE) else "<>*hpHd"[index % len(CYCLE)]
+
+
+def styles_of(names: Iterable[str]) -> dict[str, tuple[str, Any, str]]:
+    """Colour, line style and marker of each: a method's own if all are METHODS, else by place."""
+    names = list(names)
+    if set(names) <= set(METHODS):
+        return {name: METHODS[name] for name in names}
+    return {name: style_of(i) for i, name in enumerate(names)}
