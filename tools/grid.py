@@ -155,11 +155,11 @@ NEPALI_TEXT = "नेपालीमा एउटा छोटो वाक्�
 CODE_TEXT = "Write the body of this Python function, so that it does what its docstring says."
 # What those do who adapt a model to a script it has never seen: its token embeddings too (tied to
 # the head here). Full
-# fine-tuning's best rate is about a tenth of LoRA's.
+# fine-tuning's best rate is about a tenth of LoRA's. And the control: the embeddings alone.
+EMBEDDINGS = arm("embeddings", "EmbeddingTuning", rates(1e-4))
 WITH_EMBEDDINGS = together(
-    "LoRA 8 + embeddings", LORA_RATES, LORA_ALL,
-    arm("embeddings", "EmbeddingTuning", LORA_RATES), factors={"weights": 0.1},
-)  # fmt: skip
+    "LoRA 8 + embeddings", LORA_RATES, LORA_ALL, EMBEDDINGS, factors={"weights": 0.1}
+)
 
 # One task or many, as instructions: "one" is each of the trained families alone.
 MANY = [MAIN[0], LORA_ALL, MAIN[1]]
@@ -286,14 +286,14 @@ EXPERIMENTS = {
         "seeds": 5,
         "items": True,
         "settings": {"task": "nepali"},
-        "arms": main_methods(NEPALI_TEXT, WITH_EMBEDDINGS),
+        "arms": main_methods(NEPALI_TEXT, WITH_EMBEDDINGS, EMBEDDINGS),
     },
     "code": {  # 08: another language, in letters that it knows
         "plan": "best",
         "seeds": 5,
         "items": True,
         "settings": {"task": "code"},
-        "arms": main_methods(CODE_TEXT, WITH_EMBEDDINGS),
+        "arms": main_methods(CODE_TEXT, WITH_EMBEDDINGS, EMBEDDINGS),
     },
     "rows": {  # 08: how many examples are needed (500, all: see `poems`)
         "plan": "best",
