@@ -792,3 +792,17 @@ def test_05b_a_learner_who_overwrites_weights_is_told_so(capsys):
 
     assert "own weights" in _diagnosed("05b", add_ia3, capsys)
     assert CHECKS["05b"].last == "changed input"
+
+
+def test_09_reveal_tells_how_far_off_a_guess_is(capsys):
+    from peft_lab.exercises.nb09 import QUESTIONS, reveal
+
+    found = dict(zip(QUESTIONS, (286_720, 37_748_736, 151.0, 74.8, 25.9), strict=True))
+    guesses = {"prompt": "2,867,200", "lora": None, "file": 15.1, "saved": 0}
+    reveal(guesses, found)
+    _, *lines = capsys.readouterr().out.splitlines()
+    ends = [line[56:].split() for line in lines]
+    assert ends == [
+        ["2,867,200", "286,720", "10.0"], ["(none)", "37,748,736"], ["15.1", "151", "10.0"],
+        ["(none)", "75"], ["0", "26"],
+    ]  # fmt: skip
