@@ -69,7 +69,7 @@ def stubs(number: str) -> list:
 
 
 def test_every_exercise_has_a_solution_and_three_wrong_answers():
-    assert len(CHECKS) == 33
+    assert len(CHECKS) == 36
     for number in CHECKS:
         assert len({kind for kind, _ in wrong(number).values()}) >= 3, number
 
@@ -808,3 +808,17 @@ def test_08_votes_are_on_the_claims_that_are_judged_and_odd_votes_are_shown(caps
     for odd in (None, ..., ["true"], {"1": 3}):
         nb08.both_votes(odd, odd)
         assert capsys.readouterr().out.count("(no vote)") == 10
+
+
+def test_09_reveal_tells_how_far_off_a_guess_is(capsys):
+    from peft_lab.exercises.nb09 import QUESTIONS, reveal
+
+    found = dict(zip(QUESTIONS, (286_720, 37_748_736, 151.0, 74.8, 25.9), strict=True))
+    guesses = {"prompt": "2,867,200", "lora": None, "file": 15.1, "saved": 0}
+    reveal(guesses, found)
+    _, *lines = capsys.readouterr().out.splitlines()
+    ends = [line[56:].split() for line in lines]
+    assert ends == [
+        ["2,867,200", "286,720", "10.0"], ["(none)", "37,748,736"], ["15.1", "151", "10.0"],
+        ["(none)", "75"], ["0", "26"],
+    ]  # fmt: skip

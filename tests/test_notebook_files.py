@@ -28,6 +28,7 @@ EXPECTED = (
     "06_lora",
     "07_hybrids",
     "08_which_one_when",
+    "09_scale",
     "10_serving",
 )
 # In every notebook, in this order and in these words, whatever stands between them.

@@ -86,6 +86,12 @@ FIGURES = {
     "verdict_table": (([("PEFT works as well, or almost as well, as full fine-tuning",
                          "it depends", "on poems 0.05 nats behind, on moods 0.10"),
                         ("fewer steps", "opposite", "4.2 against 4.6 nats after 15 steps")],), {}),
+    "against_size": (({"LoRA": {1e8: 0.3, 176e9: 0.02}, "prompt": {1e8: 0.01}},),
+                     {"ylabel": "trained numbers (% of the count)", "limits": {"24 GiB": 0.1},
+                      "origin": "by formula"}),
+    "gaps_by_size": (({"gap (nats a token)": {"prompt": {4e5: RUNS, 3e6: RUNS}},
+                       "share (%)": {"prompt": {4e5: RUNS, 3e6: RUNS}}},),
+                     {"bases": {4e5: BASES, 3e6: ["abd"]}, "origin": ORIGIN}),
     "mixed_batch": (([("poems", 5, ["<bos>", "the", "moon"]), ("plain", 0, ["<bos>"]),
                       ("moods", 3, ["<bos>", "thousand", "it", "rained"])],),
                     {"origin": "drawn"}),
@@ -154,7 +160,7 @@ def test_figure_has_title_and_size_and_nothing_is_clipped(name):
 
 WITH_AXES = ["memory_stack", "loss_curves", "live_curve", "against_k", "heat_map", "with_band",
              "norms", "against_parameters", "rate_sensitivity", "beside", "against_rank",
-             "learn_forget"]  # fmt: skip
+             "learn_forget", "gaps_by_size"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WITH_AXES)
@@ -180,7 +186,7 @@ def test_origin_stands_at_the_foot(name):
     assert line.get_fontsize() == 7 and line.get_position()[1] < 0.05
 
 
-SEVERAL = [n for n, (_, o) in FIGURES.items() if "bases" in o]
+SEVERAL = [n for n, (_, o) in FIGURES.items() if "bases" in o and n != "gaps_by_size"]
 
 
 @pytest.mark.parametrize("name", SEVERAL)
@@ -189,6 +195,19 @@ def test_refuses_mixed_or_missing_bases(name):
         with pytest.raises(ValueError, match=f"bases: .*{said}"):
             make(name, bases=wrong)
     make(name, bases="abc")
+
+
+def test_a_family_has_one_base_a_size():
+    for wrong in ({4e5: ["abc", "abd"], 3e6: ["abe"]}, {4e5: BASES}):
+        with pytest.raises(ValueError, match="bases: .*(abc, abd|none is given)"):
+            make("gaps_by_size", bases=wrong)
+
+
+def test_a_family_is_drawn_as_far_as_it_goes():
+    for axes in make("gaps_by_size").axes:
+        low, high = axes.get_xlim()
+        assert 3e5 < low < 4e5 and 3e6 < high < 4e6 and axes.get_ylim()[0] == 0
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["0.4 M", "3 M"]
 
 
 FEW = [4.1, 4.2]
@@ -200,6 +219,7 @@ TOO_FEW = {
     "quality_and_price": ({"prompt": FEW}, {"n": {"prompt": 1}}),
     "gains_by_task": ({"poems": {"prompt": FEW}},),
     "by_rung": ({"loss": {"one": [FEW]}}, ["seen words"]),
+    "gaps_by_size": ({"gap": {"prompt": {4e5: RUNS, 3e6: FEW}}},),
 }
 
 
@@ -288,6 +308,8 @@ BAD = [
     (lambda: plots.mixed_batch([(n, 1, ["x"]) for n in "abcde"], TITLE), "5 members"),
     (lambda: plots.log_bars({}, TITLE, unit="s", text=str), "at least one"),
     (lambda: plots.log_bars({"a": 0.0}, TITLE, unit="s", text=str), "above 0"),
+    (lambda: plots.against_size({"a": {1e8: 0.0}}, TITLE, ylabel="%"), "above 0"),
+    (lambda: plots.gaps_by_size({}, TITLE, bases={}, origin=ORIGIN), "nothing"),
     (lambda: plots.beside({}, TITLE, panels=("a", "b")), "nothing"),
     (lambda: plots.cut_in_places(TITLE, ["under"]), "one to four of .*not .'under'"),
     (lambda: plots.cut_in_places(TITLE, []), "one to four"),

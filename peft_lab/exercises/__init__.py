@@ -14,6 +14,7 @@ from .nb05 import check_05a, check_05b, check_05c
 from .nb06 import check_06a, check_06b, check_06c
 from .nb07 import check_07a, check_07b, check_07c
 from .nb08 import check_08a, check_08b, check_08c
+from .nb09 import check_09a, check_09b, check_09c
 from .nb10 import check_10a, check_10b, check_10c
 from .nb11 import check_11a, check_11b, check_11c
 
@@ -26,6 +27,7 @@ CHECKS = {
         check_06a, check_06b, check_06c,
         check_07a, check_07b, check_07c,
         check_08a, check_08b, check_08c,
+        check_09a, check_09b, check_09c,
         check_10a, check_10b, check_10c,
         check_11a, check_11b, check_11c,
     )
