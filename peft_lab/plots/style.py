@@ -106,7 +106,7 @@ def canvas(
         origin: how the numbers came about: "live, 1 seed" or "stored, 5 seeds, COMMAND".
         size: width and height in pixels at 96 an inch.
         blank: for a drawing: no axes are drawn, and the axes count pixels.
-        legend: (name, handle) of each series, under the title, at most six in a line.
+        legend: (name, handle) of each series, under the title, in as many lines as they need.
         note: how to read bands and bars; stands at the foot, on the left.
     """
     if not title or not title.strip():
@@ -124,7 +124,8 @@ def canvas(
             fontsize=10.5, fontweight="bold", color="#222222", linespacing=1.15,
         )  # fmt: skip
         if legend:
-            legend_lines = -(-len(legend) // 6)
+            wide = sum(45 + 5 * len(name) for name, _ in legend)  # pixels, about
+            legend_lines = max(math.ceil(len(legend) / 6), math.ceil(wide / size[0]))
             figure.legend(
                 [handle for _, handle in legend], [name for name, _ in legend], loc="upper left",
                 bbox_to_anchor=(2 / size[0], 1 - (head - 3) / size[1]),
