@@ -30,6 +30,7 @@ EXPECTED = (
     "08_which_one_when",
     "09_scale",
     "10_serving",
+    "11_instruction_tuning",
 )
 # In every notebook, in this order and in these words, whatever stands between them.
 HEADINGS = ("your turn", "what it costs", "three questions", "sources")
