@@ -31,14 +31,14 @@ from .pictures import (
     which_data_which_parameters,
 )
 from .rungs import by_rung, what_is_new
-from .serving import log_bars, mixed_batch
+from .serving import log_dots, mixed_batch
 from .style import CourseFigure, png, show
 
 __all__ = [
     "against_k", "against_parameters", "against_rank", "beside", "brick_wall", "budget_bar",
     "by_rung",
     "CourseFigure", "cut_in_places", "form_ladder", "forward_map", "forward_steps", "four_ways",
-    "gains_by_task", "gate_map", "heat_map", "learn_forget", "live_curve", "log_bars",
+    "gains_by_task", "gate_map", "heat_map", "learn_forget", "live_curve", "log_dots",
     "loss_curves", "low_rank", "memory_rows", "memory_stack", "mixed_batch", "norms",
     "parts_and_sum", "png",
     "quality_and_price", "rate_sensitivity", "sequence_rows", "show", "spectra", "text_cards",
