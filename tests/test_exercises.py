@@ -792,3 +792,14 @@ def test_05b_a_learner_who_overwrites_weights_is_told_so(capsys):
 
     assert "own weights" in _diagnosed("05b", add_ia3, capsys)
     assert CHECKS["05b"].last == "changed input"
+
+
+def test_10b_the_first_entry_that_differs_is_shown(capsys):
+    CHECKS["10b"](SOLUTIONS["wrong_10b_later_tokens"])
+    assert "row 0, its token 1" in _said(capsys)
+
+
+def test_an_error_that_ends_with_a_full_stop_gets_no_second(capsys):
+    CHECKS["10b"](SOLUTIONS["wrong_10b_columns"])
+    said = _said(capsys)
+    assert "x @ A.mT @ B.mT" in said and ".." not in said
