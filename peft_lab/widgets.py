@@ -766,7 +766,7 @@ def fleet_widget(configs: Mapping[str, object]) -> None:
         bars = {"a model each": bill["models"], "a file each": bill["files"]}
         plots.show(
             plots.log_dots(bars, f"{model}, {_customers(customers)}, {kind}: {ratio:.3g} to 1",
-                           unit="bytes on the disk", text=size_text, span=(1e6, 1e15),
+                           unit="bytes on the disk", text=size_text, span=(1e6, 2e14),
                            origin="by formula"),
             see=f"one file is {size_text(bill['file'])}, one model {size_text(bill['base'])}. With "
             f"ever more customers the ratio comes close to {bill['base'] / bill['file']:,.0f}.",

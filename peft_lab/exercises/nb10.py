@@ -265,11 +265,11 @@ def check_10c(sheet: Sheet, answer) -> None:
     sheet.case("the positions (only those where the mask is 1 count)", positions, second)
     column = (
         "lengths as a row",
-        "`lengths` was compared along the columns. It has one entry a *row*: lengths[:, None] makes "
-        "a column of it, and the comparison gives (B, n).",
+        "`lengths` was compared along the columns. It has one entry a *row*: lengths[:, None] is a "
+        "column, and the comparison gives (B, n).",
     )
     sheet.broken(value, {"Dimension out of range": column})
-    sheet.wrong("lists", "Two things come back, but as lists: make tensors of them, torch.tensor().",
+    sheet.wrong("lists", "Two things come back, but as lists: make tensors, torch.tensor(...).",
                 pair and all(isinstance(v, list) for v in value))  # fmt: skip
     tensors = pair and all(isinstance(v, torch.Tensor) for v in value)
     sheet.wrong("not two tensors", "Two tensors come back: return mask, positions.", not tensors)

@@ -38,6 +38,9 @@ def mixed_batch(
         if stop > start:
             axes.text(left + (start + stop) / 2 * width, top + 8, text, ha="center", fontsize=8.5,
                       color="#444444")  # fmt: skip
+    if n:  # between the two kinds of columns
+        axes.plot([left + n * width] * 2, [top - 44 * len(rows) + 8, top + 20], color="#888888",
+                  lw=1, ls=":")  # fmt: skip
     for i, (name, virtual, tokens) in enumerate(rows):
         y, colour = top - 44 * i - height, _HUES[members.index(name)]
         axes.text(left - 10, y + height / 2, name, ha="right", va="center", fontsize=9,
@@ -100,5 +103,5 @@ def log_dots(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
         axes.set_yticks([-i for i in range(len(values))], list(values))
         axes.tick_params(axis="y", length=0)
-        axes.set(xlabel=f"{unit}; a mark is ten times the one before")
+        axes.set(xlabel=f"{unit}, log axis")
     return figure
