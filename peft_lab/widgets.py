@@ -738,14 +738,20 @@ def fleet_bill(config, customers: int, kind: str) -> dict[str, int]:
 def fleet_table(configs: Mapping[str, object], customers: int = 1000) -> None:
     """Print, for each model and kind of file, what so many customers need."""
     print(f"{'model':<20}{'a file holds':<14}{'one file':>10}{'a file each':>13}"
-          f"{'a model each':>14}{'ratio':>7}")  # fmt: skip
+          f"{'a model each':>14}{'ratio':>7}{'at most':>9}")  # fmt: skip
     for name, config in configs.items():
         for kind in FILES:
             bill = fleet_bill(config, customers, kind)
             sizes = [size_text(bill[part]) for part in ("file", "files", "models")]
             print(f"{name:<20}{kind:<14}{sizes[0]:>10}{sizes[1]:>13}{sizes[2]:>14}"
-                  f"{bill['models'] / bill['files']:>7.0f}")  # fmt: skip
-    print(f"{customers:,} customers; the model in float16, the files in float32")
+                  f"{bill['models'] / bill['files']:>7.0f}"
+                  f"{bill['base'] / bill['file']:>9,.0f}")  # fmt: skip
+    print(f"{_customers(customers)}; the model in float16, the files in float32")
+    print("at most: what the ratio comes close to with ever more customers")
+
+
+def _customers(count: int) -> str:
+    return f"{count:,} customer{'s' * (count > 1)}"
 
 
 def fleet_widget(configs: Mapping[str, object]) -> None:
@@ -758,12 +764,12 @@ def fleet_widget(configs: Mapping[str, object]) -> None:
         bill = fleet_bill(configs[model], customers, kind)
         ratio = bill["models"] / bill["files"]
         bars = {"a model each": bill["models"], "a file each": bill["files"]}
-        many = f"{customers:,} customer{'s' * (customers > 1)}"
         plots.show(
-            plots.log_bars(bars, f"{model}, {many}, {kind}: {ratio:.3g} to 1",
-                           unit="bytes on the disk", text=size_text, origin="by formula"),
-            see=f"one file is {size_text(bill['file'])}, one model {size_text(bill['base'])}; "
-            f"{customers:,} files and one model: {size_text(bill['files'])}.",
+            plots.log_dots(bars, f"{model}, {_customers(customers)}, {kind}: {ratio:.3g} to 1",
+                           unit="bytes on the disk", text=size_text, span=(1e6, 2e14),
+                           origin="by formula"),
+            see=f"one file is {size_text(bill['file'])}, one model {size_text(bill['base'])}. With "
+            f"ever more customers the ratio comes close to {bill['base'] / bill['file']:,.0f}.",
         )  # fmt: skip
 
     _play(

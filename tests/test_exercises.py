@@ -822,3 +822,14 @@ def test_09_reveal_tells_how_far_off_a_guess_is(capsys):
         ["2,867,200", "286,720", "10.0"], ["(none)", "37,748,736"], ["15.1", "151", "10.0"],
         ["(none)", "75"], ["0", "26"],
     ]  # fmt: skip
+
+
+def test_10b_the_first_entry_that_differs_is_shown(capsys):
+    CHECKS["10b"](SOLUTIONS["wrong_10b_later_tokens"])
+    assert "row 0, its token 1" in _said(capsys)
+
+
+def test_an_error_that_ends_with_a_full_stop_gets_no_second(capsys):
+    CHECKS["10b"](SOLUTIONS["wrong_10b_columns"])
+    said = _said(capsys)
+    assert "x @ A.mT @ B.mT" in said and ".." not in said

@@ -103,7 +103,7 @@ FIGURES = {
                  ["seen words", "new task"]),
                 {**MANY, "base": {"loss, nats a token": [5.3, 4.6], "worth": [0, 0]},
                  "zero": ["worth"]}),
-    "log_bars": (({"detach": 0.2, "read a model of the hub from the disk": 4000.0},),
+    "log_dots": (({"detach": 0.2, "read a model of the hub from the disk": 4000.0},),
                  {"unit": "time (ms)", "text": lambda v: f"{v:.3g} ms", "origin": "live"}),
 }  # fmt: skip
 TITLE = "What was found, in one short sentence"
@@ -306,8 +306,8 @@ BAD = [
     (lambda: plots.mixed_batch([], TITLE), "at least one"),
     (lambda: plots.mixed_batch([("a", 1, [])], TITLE), "at least one token"),
     (lambda: plots.mixed_batch([(n, 1, ["x"]) for n in "abcde"], TITLE), "5 members"),
-    (lambda: plots.log_bars({}, TITLE, unit="s", text=str), "at least one"),
-    (lambda: plots.log_bars({"a": 0.0}, TITLE, unit="s", text=str), "above 0"),
+    (lambda: plots.log_dots({}, TITLE, unit="s", text=str), "at least one"),
+    (lambda: plots.log_dots({"a": 0.0}, TITLE, unit="s", text=str), "above 0"),
     (lambda: plots.against_size({"a": {1e8: 0.0}}, TITLE, ylabel="%"), "above 0"),
     (lambda: plots.gaps_by_size({}, TITLE, bases={}, origin=ORIGIN), "nothing"),
     (lambda: plots.beside({}, TITLE, panels=("a", "b")), "nothing"),
@@ -453,9 +453,25 @@ def test_against_k_says_which_axis_is_cut():
 
 
 def test_sizes_and_counts_in_words():
-    assert [size_text(n) for n in (0, 999, 7_680, 23_040, 1e6, 2_620_000, 3.5e9)] == [
-        "0 B", "999 B", "7.7 KB", "23 KB", "1 MB", "2.6 MB", "3.5 GB"]  # fmt: skip
+    assert [size_text(n) for n in (0, 999, 7_680, 23_040, 1e6, 2_620_000, 3.5e9, 1.606e13)] == [
+        "0 B", "999 B", "7.7 KB", "23 KB", "1 MB", "2.6 MB", "3.5 GB", "16.1 TB"]  # fmt: skip
     assert [count_text(n) for n in (0, 960, 7_680, 1_310_000)] == ["0", "960", "7.68 k", "1.31 M"]
+
+
+def test_one_scale_for_two_panels_only_when_asked():
+    rows, panels = {"IA3": (0.2, 4), "merged": (0, -1)}, ("work (%)", "time (%)")
+    left, right = plots.beside(rows, TITLE, panels=panels, same_scale=True).axes
+    assert left.get_xlim() == right.get_xlim() and left.get_xlim()[0] < -1
+    left, right = plots.beside(rows, TITLE, panels=panels).axes
+    assert left.get_xlim()[1] < 1 < 4 < right.get_xlim()[1]
+
+
+def test_log_dots_that_are_compared_have_one_axis():
+    limits = [
+        plots.log_dots({"a": v}, TITLE, unit="bytes", text=str, span=(1, 1e6)).axes[0].get_xlim()
+        for v in (10, 1e5)
+    ]
+    assert limits[0] == limits[1] and limits[0][0] < 1 and limits[0][1] > 1e6
 
 
 def test_end_labels_on_a_log_axis():

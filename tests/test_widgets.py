@@ -223,6 +223,15 @@ def test_fleet_over_the_grid():
             widgets.fleet_bill(CONFIG, *wrong)
 
 
+def test_fleet_table_tells_the_bound_and_counts_one_customer(capsys):
+    widgets.fleet_table({"tiny": CONFIG}, customers=1)
+    _, *rows, last, _ = capsys.readouterr().out.splitlines()
+    for row, kind in zip(rows, widgets.FILES, strict=True):
+        bill = widgets.fleet_bill(CONFIG, 1, kind)
+        assert row.split()[-1] == f"{bill['base'] / bill['file']:,.0f}"
+    assert last.startswith("1 customer;")
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_view_draws_at_once_and_after_every_move(name, monkeypatch, capsys):
     boxes = []

@@ -72,6 +72,35 @@ def wrong_10a_swapped(config, parameters, customers, length):
     return solution_10a(config, parameters, customers, length)[::-1]
 
 
+def wrong_10a_width(config, parameters, customers, length):
+    numbers = 2 * length * config.num_hidden_layers * config.hidden_size
+    models = customers * 2 * parameters
+    return models, 2 * parameters + customers * 4 * numbers
+
+
+def wrong_10a_divided(config, parameters, customers, length):
+    head = config.hidden_size // config.num_attention_heads
+    place = 2 * config.num_key_value_heads * head
+    numbers = length * config.num_hidden_layers * place
+    models = customers * 2 * parameters
+    return models, 2 * parameters + customers * 4 * numbers
+
+
+def wrong_10a_no_customers(config, parameters, customers, length):
+    file = 4 * _numbers(config, length)
+    return 2 * parameters, 2 * parameters + file
+
+
+def wrong_10a_one_file(config, parameters, customers, length):
+    file = 4 * _numbers(config, length)
+    return customers * 2 * parameters, 2 * parameters + file
+
+
+def wrong_10a_quarter(config, parameters, customers, length):
+    file = _numbers(config, length)
+    return customers * 2 * parameters, 2 * parameters + customers * file
+
+
 VARIANTS_10A = {"layer by layer": variant_10a}
 WRONG_10A = {
     "the base for each": ("a base for each", wrong_10a_base_each),
@@ -82,6 +111,11 @@ WRONG_10A = {
     "keys only": ("half a file", wrong_10a_keys),
     "query heads": ("query heads", wrong_10a_heads),
     "swapped": ("swapped", wrong_10a_swapped),
+    "hidden_size": ("the model's width", wrong_10a_width),
+    "a head by division": ("head_dim by division", wrong_10a_divided),
+    "customers forgotten": ("no customers", wrong_10a_no_customers),
+    "one file": ("one file for all", wrong_10a_one_file),
+    "float16, keys only": ("a quarter of a file", wrong_10a_quarter),
 }
 
 # ---- 10b: mixed_lora -------------------------------------------------
@@ -142,6 +176,52 @@ def wrong_10b_no_base(x, y, A, B, which, scale):
     return scale * (x @ A[which].mT @ B[which].mT)
 
 
+def wrong_10b_columns(x, y, A, B, which, scale):
+    return y + scale * (B[which] @ A[which] @ x)
+
+
+def wrong_10b_columns_loop(x, y, A, B, which, scale):
+    rows = [B[k] @ A[k] @ x[i] for i, k in enumerate(which)]
+    return y + scale * torch.stack(rows)
+
+
+def wrong_10b_unturned(x, y, A, B, which, scale):
+    return y + scale * (x @ A[which] @ B[which])
+
+
+def wrong_10b_exchanged(x, y, A, B, which, scale):
+    return y + scale * (x @ B[which].mT @ A[which].mT)
+
+
+def wrong_10b_exchanged_loop(x, y, A, B, which, scale):
+    rows = [x[i] @ B[k].T @ A[k].T for i, k in enumerate(which)]
+    return y + scale * torch.stack(rows)
+
+
+def wrong_10b_first_b(x, y, A, B, which, scale):
+    return y + scale * (x @ A[which].mT @ B[which[0]].mT)
+
+
+def wrong_10b_which_inverse(x, y, A, B, which, scale):
+    out = y.clone()
+    for row, a, b in zip(which, A, B, strict=False):
+        out[row] += scale * (x[row] @ a.T @ b.T)
+    return out
+
+
+def wrong_10b_in_place(x, y, A, B, which, scale):
+    for i, k in enumerate(which):
+        y[i] += scale * (x[i] @ A[k].T @ B[k].T)
+    return y
+
+
+def wrong_10b_later_tokens(x, y, A, B, which, scale):
+    out = y.clone()
+    change = scale * (x @ A[which].mT @ B[which].mT)
+    out[:, 0] += change[:, 0]
+    return out
+
+
 VARIANTS_10B = {
     "row by row": variant_10b,
     "by einsum": variant_10b_einsum,
@@ -155,6 +235,24 @@ WRONG_10B = {
     "B of pair 0": ("A and B of unlike rows", wrong_10b_half),
     "no scale": ("no scale", wrong_10b_scale),
     "y is lost": ("no base", wrong_10b_no_base),
+    "B A x": ("tokens are rows", wrong_10b_columns),
+    "B A x in a loop": ("tokens are rows", wrong_10b_columns_loop),
+    "A as it stands": ("A first, turned round", wrong_10b_unturned),
+    "B first": ("A first, turned round", wrong_10b_exchanged),
+    "B first, in a loop": (
+        "A first, turned round",
+        wrong_10b_exchanged_loop,
+    ),
+    "B of the first row": (
+        "A and B of unlike rows",
+        wrong_10b_first_b,
+    ),
+    "customer to row": (
+        "which the wrong way round",
+        wrong_10b_which_inverse,
+    ),
+    "in place": ("changed input", wrong_10b_in_place),
+    "the first token only": ("other", wrong_10b_later_tokens),
 }
 
 # ---- 10c: columns ----------------------------------------------------
@@ -226,6 +324,76 @@ def wrong_10c_order(lengths, mask):
     return turned, (turned.cumsum(1) - 1).clamp_min(0)
 
 
+def wrong_10c_minus_zero(lengths, mask):
+    virtual = torch.zeros(len(mask), int(lengths.max())).long()
+    for i, length in enumerate(lengths.tolist()):
+        virtual[i, -length:] = 1
+    whole = torch.cat([virtual, mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_one_axis(lengths, mask):
+    n = int(lengths.max())
+    virtual = torch.arange(n) >= n - lengths
+    whole = torch.cat([virtual.long(), mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_one_axis_expanded(lengths, mask):
+    n = int(lengths.max())
+    virtual = (torch.arange(n) >= n - lengths).expand(len(mask), n)
+    whole = torch.cat([virtual.long(), mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_short(lengths, mask):
+    n = int(lengths.max())
+    virtual = torch.arange(n) > n - lengths[:, None]
+    whole = torch.cat([virtual.long(), mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_turned(lengths, mask):
+    n = int(lengths.max())
+    virtual = torch.arange(n) < n - lengths[:, None]
+    whole = torch.cat([virtual.long(), mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_no_hole(lengths, mask):
+    width = int(lengths.max()) + mask.shape[1]
+    own = lengths + mask.sum(1)
+    whole = (torch.arange(width) >= width - own[:, None]).long()
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_text_walk(lengths, mask):
+    whole, positions = solution_10c(lengths, mask)
+    T = mask.shape[1]
+    text = lengths[:, None] + torch.arange(T)
+    return whole, torch.cat([positions[:, :-T], text], dim=1)
+
+
+def wrong_10c_two_walks(lengths, mask):
+    whole, _ = solution_10c(lengths, mask)
+    n, T = int(lengths.max()), mask.shape[1]
+    walk = torch.cat([torch.arange(n), torch.arange(T)])
+    return whole, walk.expand(whole.shape)
+
+
+def wrong_10c_down(lengths, mask):
+    whole, _ = solution_10c(lengths, mask)
+    return whole, whole.cumsum(0) - 1
+
+
+def wrong_10c_swapped(lengths, mask):
+    return solution_10c(lengths, mask)[::-1]
+
+
+def wrong_10c_lists(lengths, mask):
+    return [tensor.tolist() for tensor in solution_10c(lengths, mask)]
+
+
 VARIANTS_10C = {"row by row": variant_10c}
 WRONG_10C = {
     "padding on the right": ("the wrong side", wrong_10c_side),
@@ -239,4 +407,21 @@ WRONG_10C = {
     "all texts from n": ("n for all", wrong_10c_longest),
     "one off": ("one off", wrong_10c_one_off),
     "text first": ("text first", wrong_10c_order),
+    "minus zero": ("minus zero", wrong_10c_minus_zero),
+    "lengths not a column": ("lengths as a row", wrong_10c_one_axis),
+    "lengths not a column, expanded": (
+        "lengths as a row",
+        wrong_10c_one_axis_expanded,
+    ),
+    "> for >=": ("one short", wrong_10c_short),
+    "< for >=": ("turned round", wrong_10c_turned),
+    "no hole": ("no fixed columns", wrong_10c_no_hole),
+    "arange within the text": (
+        "the text counted with padding",
+        wrong_10c_text_walk,
+    ),
+    "arange twice": ("text begins at 0", wrong_10c_two_walks),
+    "cumsum down": ("down the columns", wrong_10c_down),
+    "positions first": ("swapped", wrong_10c_swapped),
+    "lists": ("lists", wrong_10c_lists),
 }

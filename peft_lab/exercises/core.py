@@ -349,7 +349,7 @@ PLAIN = {
 
 def _plain(failure: Failure) -> str:
     said = str(failure.error)
-    text = f"Your code stopped with {failure!r}."
+    text = f"Your code stopped with {repr(failure).rstrip('.')}."
     if failure.line:
         text += f" The line was: `{failure.line}`."
     if isinstance(failure.error, RuntimeError) and (

@@ -66,6 +66,23 @@ def check_10a(sheet: Sheet, answer) -> None:
         slip(models, lambda p, c, n: c * 4 * n),
     )
     sheet.wrong(
+        "no customers",
+        "How many customers there are changes nothing in your sums: `customers` is not in them.",
+        slip(lambda p, c: 2 * p, lambda p, c, n: 2 * p + 4 * n),
+    )
+    sheet.wrong(
+        "one file for all",
+        "You counted one file for all customers. Each has a file of its own; what they share is "
+        "the base.",
+        slip(models, lambda p, c, n: 2 * p + 4 * n),
+    )
+    sheet.wrong(
+        "a quarter of a file",
+        "Your files are a quarter of what they should be. Two slips, likely: a number in a file is "
+        "float32, 4 bytes, not 2; and a place of a prefix has a key *and* a value.",
+        slip(models, lambda p, c, n: files(p, c, n / 4)),
+    )
+    sheet.wrong(
         "bytes of a number",
         "The bytes of a number are mixed up. The models are stored in float16, 2 bytes a number; "
         "the files in float32, 4 bytes.",
@@ -74,7 +91,7 @@ def check_10a(sheet: Sheet, answer) -> None:
             for a in (1, 2, 4)
             for b in (1, 2, 4)
             for k in (1, 2, 4)
-            if (a, b, k) not in ((2, 2, 4), (2, 2, 2))
+            if (a, b, k) not in ((2, 2, 4), (2, 2, 2), (2, 2, 1))
         ),
     )
     sheet.wrong(
@@ -93,8 +110,19 @@ def check_10a(sheet: Sheet, answer) -> None:
         "query heads",
         "You counted a key and a value for each query head. Several query heads share one "
         "key-value head here: num_key_value_heads * head_dim numbers, not num_attention_heads.",
-        slip(models, lambda p, c, n: files(p, c, 3 * n))
-        or slip(models, lambda p, c, n: files(p, c, n * 24 // 10)),
+        slip(models, lambda p, c, n: files(p, c, 3 * n)),
+    )
+    sheet.wrong(
+        "the model's width",
+        "Your keys are as wide as the model, hidden_size. Here they are narrower: "
+        "num_key_value_heads * head_dim numbers.",
+        slip(models, lambda p, c, n: files(p, c, n * 24 // 10)),
+    )
+    sheet.wrong(
+        "head_dim by division",
+        "You worked the width of a head out, hidden_size // num_attention_heads. In this model it "
+        "is another: config.head_dim.",
+        slip(models, lambda p, c, n: files(p, c, n * 8 // 10)),
     )
     sheet.finish(all(same(tuple(v), t, 1e-9) for v, t in zip(values, targets, strict=True)))
 
@@ -121,15 +149,37 @@ def check_10b(sheet: Sheet, answer) -> None:
     sheet.note("4 rows of 3 tokens, 5 inputs, 6 outputs; 3 pairs of rank 2; which = [2 0 2 1]")
     for row in (0, 1, 3):
         sheet.case(f"row {row}, its first token", target[row, 0], _first(value, row))
+    if shape(value) == shape(y) and same(value[:, 0], target[:, 0]) and not same(value, target):
+        row, t = (value - target).abs().sum(2).nonzero()[0].tolist()
+        sheet.case(f"row {row}, its token {t}", target[row, t], value[row, t])
+    tokens_are_rows = (
+        "tokens are rows",
+        "B A x is for *one* token, as a column. Here the tokens are the rows of x, so the product "
+        "is written the other way round: x @ A.mT @ B.mT, each with the row's own A and B.",
+    )
+    first_a = (
+        "A first, turned round",
+        "x (…, T, in) meets A first, and turned round: A[which].mT is (rows, in, rank), A[k].T is "
+        "(in, rank). Is .mT missing, or did A and B change places?",
+    )
     sheet.broken(
         value,
         {
+            "[4, 5] but got: [4, 3]": tokens_are_rows,
+            "6x5 and 3x5": tokens_are_rows,
+            "[4, 5] but got": first_a,
+            "3x5 and 2x": first_a,
             "must match the size": (
                 "shapes",
                 "A[which] has shape (rows, rank, in). x @ A[which].mT multiplies row by row.",
-            )
+            ),
         },
     )
+    if sheet.changed:
+        sheet.changed = (
+            "Your function changed its input: y itself was overwritten, by y[i] = … or y += … say. "
+            "The caller goes on with that y. Write into y.clone()."
+        )
     sheet.wrong("not a tensor", "One tensor comes back, as large as y: (rows, T, out).",
                 not isinstance(value, torch.Tensor))  # fmt: skip
 
@@ -139,6 +189,10 @@ def check_10b(sheet: Sheet, answer) -> None:
     own = target - y  # (rows, T, out)
     change = own / scale
     delta = B @ A  # (pairs, out, in)
+    added, kept = torch.zeros_like(y), torch.zeros_like(y)  # `which` read as customer -> row
+    for k, row in enumerate(which[:pairs].tolist()):
+        kept[row] = scale * x[row] @ delta[k].T
+        added[row] += kept[row]
     kinds = [
         ("one pair for all",
          "Every row got the pair of the first row. A loop that sets the pair once, or which[0], "
@@ -161,7 +215,13 @@ def check_10b(sheet: Sheet, answer) -> None:
          "A was chosen by `which`, B was not (or the other way round). A pair belongs together.",
          [y + scale * (x @ A[which].mT @ B[torch.arange(rows) % pairs].mT),
           y + scale * (x @ A[torch.arange(rows) % pairs].mT @ B[which].mT),
-          y + scale * (x @ A[which].mT @ B[0].mT), y + scale * (x @ A[0].mT @ B[which].mT)]),
+          y + scale * (x @ A[which].mT @ B[0].mT), y + scale * (x @ A[0].mT @ B[which].mT),
+          y + scale * (x @ A[which].mT @ B[which[0]].mT),
+          y + scale * (x @ A[which[0]].mT @ B[which].mT)]),
+        ("which the wrong way round",
+         "You read `which` the other way: pair k went to row which[k]. It has one entry a *row*: "
+         "row i gets pair which[i].",
+         [y + added, y + kept]),
         ("no scale", "The rows have their own pairs. Only the scale is missing.", [y + change]),
         ("scale on everything", "The scale multiplies the change alone, not y.",
          [scale * (y + change)]),
@@ -203,7 +263,14 @@ def check_10c(sheet: Sheet, answer) -> None:
     sheet.note("on the left to 4")
     sheet.case("the mask", whole, first)
     sheet.case("the positions (only those where the mask is 1 count)", positions, second)
-    sheet.broken(value)
+    column = (
+        "lengths as a row",
+        "`lengths` was compared along the columns. It has one entry a *row*: lengths[:, None] is a "
+        "column, and the comparison gives (B, n).",
+    )
+    sheet.broken(value, {"Dimension out of range": column})
+    sheet.wrong("lists", "Two things come back, but as lists: make tensors, torch.tensor(...).",
+                pair and all(isinstance(v, list) for v in value))  # fmt: skip
     tensors = pair and all(isinstance(v, torch.Tensor) for v in value)
     sheet.wrong("not two tensors", "Two tensors come back: return mask, positions.", not tensors)
     n, (B, T) = int(lengths.max()), mask.shape
@@ -223,6 +290,34 @@ def check_10c(sheet: Sheet, answer) -> None:
     def masked(*parts):
         return same(first.double(), torch.cat([p.double() for p in parts], 1))
 
+    sheet.wrong("swapped", "First the mask, then the positions: yours are the other way round.",
+                same(second.long(), whole) and not masked(right, mask))  # fmt: skip
+    sheet.wrong(*column, masked((count >= n - lengths).expand(B, n), mask))
+    sheet.wrong(
+        "minus zero",
+        "A row without a prompt has all its virtual columns open. Did you write [-length:]? With "
+        "length 0 that is [0:], the whole row. Count from the left: [n - length:].",
+        masked(right.where(lengths[:, None] > 0, torch.ones(())), mask),
+    )
+    sheet.wrong(
+        "one short",
+        "Each prompt is one too short: > where >= is meant? Of the columns 0 … n-1 the last "
+        "`length` are open, from n - length on.",
+        masked((count > n - lengths[:, None]).long(), mask),
+    )
+    sheet.wrong(
+        "turned round",
+        "The comparison is the wrong way round: 1 stands where nothing is, and 0 where a virtual "
+        "token is.",
+        masked(1 - right, mask),
+    )
+    sheet.wrong(
+        "no fixed columns",
+        "Each prompt stands directly before its text, and all padding before both. It would do for "
+        "attention; but the virtual tokens have columns of their own here: n of them first, and "
+        "then the text as it was.",
+        masked(torch.arange(n + T) >= n + T - whole.sum(1, keepdim=True)),
+    )
     everything = seen.new_ones(B, n)
     sheet.wrong(
         "mask open",
@@ -263,12 +358,25 @@ def check_10c(sheet: Sheet, answer) -> None:
         "depend on who else is in the batch.",
         placed(torch.arange(n + T)) or placed(torch.arange(n + T) + 1),
     )
+    start, walk = lengths[:, None], torch.arange(T).expand(B, T)
+    sheet.wrong(
+        "the text counted with padding",
+        "The mask is right, and each text begins after its own prompt. But within the text you "
+        "count the padding too. A cumsum(1) over the *whole* mask counts only what is there.",
+        placed(torch.cat([right.cumsum(1) - 1, start + walk], 1)),
+    )
+    sheet.wrong(
+        "down the columns",
+        "The sum runs down the columns, cumsum(0), from one customer to the next. Count along each "
+        "row: cumsum(1).",
+        placed(whole.cumsum(0) - 1) or placed((whole.cumsum(0) - 1).clamp_min(0)),
+    )
     text = torch.cat([right.cumsum(1) - 1, mask.cumsum(1) - 1], 1)
     sheet.wrong(
         "text begins at 0",
         "You count the text from 0 again. In a row with virtual tokens the text comes after them, "
         "so it goes on counting.",
-        placed(text),
+        placed(text) or placed(torch.cat([count.expand(B, n), walk], 1)),
     )
     sheet.wrong(
         "n for all",

@@ -87,13 +87,18 @@ class Lane(Edits):
             )
         # k rows in the place of each name; OPT's feed-forward part makes one row, (B T, d), of all
         split = [x.unflatten(0, (count, -1)) for x in tensors]  # (names, k, T, d) or (names, kT, d)
-        parts = [x.index_select(0, index.to(x.device)) for x in split]
-        own = [x.flatten(0, -3) for x in parts]  # (own rows, T, d)
-        changed = fn(*own)
-        if changed is own[-1]:
-            return whole
-        changed = changed.reshape(parts[-1].shape)
-        return split[-1].index_copy(0, index.to(whole.device), changed).reshape(whole.shape)
+
+        def flat(*own):
+            return fn(*(x.flatten(0, -3) for x in own)).reshape(own[-1].shape)
+
+        return in_rows(index, flat, *split).reshape(whole.shape)
+
+
+def in_rows(index: torch.Tensor, fn, *tensors: torch.Tensor) -> torch.Tensor:
+    """The last of the tensors, its rows `index` replaced by fn(these rows of each)."""
+    own = [x.index_select(0, index.to(x.device)) for x in tensors]  # pick
+    changed, whole = fn(*own), tensors[-1]  # change
+    return whole.index_copy(0, index.to(whole.device), changed)  # put back
 
 
 class Choice(VirtualTokens):

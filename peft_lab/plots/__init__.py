@@ -32,14 +32,14 @@ from .pictures import (
 )
 from .rungs import by_rung, what_is_new
 from .scale import against_size, gaps_by_size
-from .serving import log_bars, mixed_batch
+from .serving import log_dots, mixed_batch
 from .style import CourseFigure, png, show
 
 __all__ = [
     "against_k", "against_parameters", "against_rank", "against_size", "beside", "brick_wall",
     "budget_bar", "by_rung", "CourseFigure", "cut_in_places", "form_ladder", "forward_map",
     "forward_steps", "four_ways", "gains_by_task", "gaps_by_size", "gate_map", "heat_map",
-    "learn_forget", "live_curve", "log_bars", "loss_curves", "low_rank", "memory_rows",
+    "learn_forget", "live_curve", "log_dots", "loss_curves", "low_rank", "memory_rows",
     "memory_stack", "mixed_batch", "norms", "parts_and_sum", "png", "quality_and_price",
     "rate_sensitivity", "sequence_rows", "show", "spectra", "text_cards", "tied_and_free",
     "verdict_table", "what_is_new", "where_they_act", "which_data_which_parameters", "with_band",

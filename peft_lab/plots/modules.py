@@ -94,6 +94,7 @@ def beside(
     title: str,
     *,
     panels: tuple[str, str],
+    same_scale: bool = False,
     origin: str | None = None,
     size: tuple[int, int] = (SIZE[0], 240),
 ) -> CourseFigure:
@@ -102,6 +103,7 @@ def beside(
     Args:
         rows: name -> (left, right).
         panels: what the two axes show, with units.
+        same_scale: both axes have one scale: for two quantities of one unit.
 
     Raises:
         ValueError: nothing to draw.
@@ -112,13 +114,14 @@ def beside(
     with matplotlib.rc_context(RC):
         for side, (axes, label) in enumerate(zip(both, panels, strict=True)):
             values = [pair[side] for pair in rows.values()]
-            most = max(*values, 1e-9)
+            scale = [v for pair in rows.values() for v in pair] if same_scale else values
+            most = max(*scale, 1e-9)
             for i, value in enumerate(values):
                 axes.barh(i, value, height=0.62, color=style_of(side)[0],
                           hatch="////" if side else None, edgecolor="white")  # fmt: skip
                 axes.text(max(value, 0) + 0.02 * most, i, f"{value:.2g}" if value else "0",
                           va="center", fontsize=8.5)  # fmt: skip
-            axes.set(xlabel=label, xlim=(min(0.0, *values) * 1.1, 1.2 * most))
+            axes.set(xlabel=label, xlim=(min(0.0, *scale) * 1.1, 1.2 * most))
             axes.tick_params(axis="y", length=0, labelsize=9)
             axes.spines["left"].set_visible(False)
         both[0].set_yticks(range(len(rows)), list(rows))

@@ -38,6 +38,9 @@ def mixed_batch(
         if stop > start:
             axes.text(left + (start + stop) / 2 * width, top + 8, text, ha="center", fontsize=8.5,
                       color="#444444")  # fmt: skip
+    if n:  # between the two kinds of columns
+        axes.plot([left + n * width] * 2, [top - 44 * len(rows) + 8, top + 20], color="#888888",
+                  lw=1, ls=":")  # fmt: skip
     for i, (name, virtual, tokens) in enumerate(rows):
         y, colour = top - 44 * i - height, _HUES[members.index(name)]
         axes.text(left - 10, y + height / 2, name, ha="right", va="center", fontsize=9,
@@ -61,21 +64,24 @@ def mixed_batch(
     return figure
 
 
-def log_bars(
+def log_dots(
     values: Mapping[str, float],
     title: str,
     *,
     unit: str,
     text: Callable[[float], str],
+    span: tuple[float, float] | None = None,
     origin: str | None = None,
 ) -> CourseFigure:
-    """A bar for each thing on a log axis, each with its value in words.
+    """A dot for each thing on a log axis, each with its value in words.
+
+    Dots, as a bar's length says nothing where the axis has no zero.
 
     Args:
-        values: name -> how much, above 0. All bars begin at one small value: on a log axis their
-            *ends* count, not their lengths.
+        values: name -> how much, above 0.
         unit: what the axis shows, with its unit.
-        text: value -> the words beside the bar, and at the axis.
+        text: value -> the words beside the dot, and at the axis.
+        span: the axis from, to: the same for figures that are compared. None: as needed.
 
     Raises:
         ValueError: nothing to draw, or a value that has no logarithm.
@@ -83,16 +89,16 @@ def log_bars(
     if not values or min(values.values()) <= 0:
         raise ValueError("values: at least one, and all above 0: the axis is logarithmic.")
     figure, axes = canvas(title, origin=origin, size=(SIZE[0], 96 + 30 * len(values)))
-    least, most = min(values.values()), max(values.values())
+    least, most = span or (min(values.values()), max(values.values()))
     with matplotlib.rc_context(RC):
         for i, value in enumerate(values.values()):
-            colour = (BLUE, VERMILION)[value > 30 * least]
-            axes.barh(-i, value - least / 4, left=least / 4, height=0.6, color=colour, alpha=0.75,
-                      hatch="////" if colour == VERMILION else None, edgecolor="white")  # fmt: skip
-            axes.annotate(text(value), (value, -i), xytext=(6, 0), textcoords="offset points",
-                          va="center", fontsize=8.5)  # fmt: skip
+            axes.axhline(-i, color="#DDDDDD", lw=1, zorder=0)
+            axes.plot(value, -i, "o", color=BLUE, ms=9)
+            axes.annotate(text(value), (value, -i), xytext=(8, 5), textcoords="offset points",
+                          va="bottom", fontsize=8.5)  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xlim(least / 4, most * (most / least * 4) ** 0.22)
+        axes.set_xlim(least / 2, most * (most / least * 4) ** 0.22)
+        axes.set_ylim(0.5 - len(values), 0.7)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
         axes.set_yticks([-i for i in range(len(values))], list(values))

@@ -308,7 +308,7 @@ def size_text(count: float) -> str:
         if abs(count) < 999.5:
             return f"{round(count, 0 if abs(count) >= 100 else 1):g} {unit}"
         count /= 1000
-    return f"{round(count, 1):g} GB"
+    return f"{round(count, 1):g} GB" if abs(count) < 999.5 else f"{round(count / 1000, 1):g} TB"
 
 
 def count_text(count: float) -> str:
