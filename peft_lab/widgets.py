@@ -782,6 +782,62 @@ def fleet_widget(configs: Mapping[str, object]) -> None:
     )
 
 
+# ---- 11: ask for it in words
+# ------------------------------------------------------------------------------------
+
+Answer = Callable[[str, str, str], str]  # who, instruction, sentence -> what is written
+
+
+def ask_turn(
+    answer: Answer, who: str, words: str, about: str, own_words: str = "", own_about: str = ""
+) -> dict:
+    """Ask one model for something: chosen or own words, about a chosen or an own sentence.
+
+    Args:
+        answer: does it: answer(who, words, about).
+        own_words, own_about: go before the chosen ones where they are not blank.
+
+    Returns:
+        {"who", "words", "about", "text"}
+    """
+    words = " ".join(own_words.split()) or words
+    about = " ".join(own_about.split()) or about
+    return {"who": who, "words": words, "about": about, "text": answer(who, words, about)}
+
+
+def ask_table(answers: Mapping[str, Sequence[str]], asked: Sequence[str]) -> None:
+    """Print each instruction, and under it what each model answered.
+
+    Args:
+        answers: model -> one answer an instruction.
+    """
+    for i, words in enumerate(asked):
+        print(words)
+        for who, texts in answers.items():
+            print(f"    {who}: {' / '.join(texts[i].splitlines())}")
+
+
+def ask_widget(
+    answer: Answer, people: Sequence[str], words: Sequence[str], sentences: Sequence[str]
+) -> None:
+    """Choose a model, an instruction and a sentence, or write them yourself."""
+    from ipywidgets import Dropdown, Text, ToggleButtons
+
+    def draw(who, words, own_words, about, own_about):
+        turn = ask_turn(answer, who, words, about, own_words, own_about)
+        print(f"{turn['words']}\n{turn['about']}\n{_indented(turn['text'])}")
+
+    own = {"placeholder": "write one, then press Enter", "description": "or your own"}
+    _play(
+        draw,
+        who=ToggleButtons(options=list(people), description="model"),
+        words=Dropdown(options=list(words), description="asked"),
+        own_words=Text(**own),
+        about=Dropdown(options=list(sentences), description="about"),
+        own_about=Text(**own),
+    )
+
+
 # ---- the thin view
 # ------------------------------------------------------------------------------------
 

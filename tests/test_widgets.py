@@ -45,6 +45,21 @@ def test_talents_over_the_grid():
             assert turn == wanted
 
 
+def answer(who: str, words: str, about: str) -> str:
+    return f"{who}|{words}|{about}"
+
+
+def test_asking_over_the_grid():
+    for words, own, about, own_about in itertools.product(
+        ("Name it.", "Turn it."), ("", " ", " Say  it. "), LINES, ("", " My  own. ")
+    ):
+        turn = widgets.ask_turn(answer, "one", words, about, own, own_about)
+        asked = "Say it." if own.strip() else words
+        told = "My own." if own_about.strip() else about
+        wanted = {"who": "one", "words": asked, "about": told, "text": f"one|{asked}|{told}"}
+        assert turn == wanted
+
+
 def test_samples_over_the_grid():
     expected = {0: 0, 1: 0, 19: 0, 20: 20, 99: 20, 100: 100, 500: 100, -1: 0}
     for step, at in expected.items():
@@ -192,6 +207,7 @@ VIEWS = {
     "split_widget": (CONFIG, 1000),
     "plan_widget": (["gpt2", "llama-3-8b"],),
     "fleet_widget": ({"tiny": CONFIG},),
+    "ask_widget": (answer, ["one", "other"], ["Name it.", "Turn it."], LINES),
 }
 TWINS = {
     "talent_table": (TALENTS, LINES),
@@ -206,6 +222,7 @@ TWINS = {
     "split_table": (CONFIG, 1000, (0, 1)),
     "plan_table": ("gpt2",),
     "fleet_table": ({"tiny": CONFIG},),
+    "ask_table": ({"one": ["black", "a\nb"], "other": ["x", "y"]}, ["Name it.", "Turn it."]),
 }
 
 
@@ -295,6 +312,9 @@ def test_twins_say_what_the_pure_functions_say(capsys):
     assert len(lines) == 2 + 3 * 2 + 2 and lines[-2].split()[-2:] == ["0", "0.00%"]
     widgets.shares_table(*TWINS["shares_table"])
     assert capsys.readouterr().out.count("25%") == 6
+    widgets.ask_table(*TWINS["ask_table"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:] == ["Turn it.", "    one: a / b", "    other: y"]
     widgets.talent_table(TALENTS, LINES)
     said = capsys.readouterr().out
     assert [line for line in said.split("\n") if line[:1].strip()] == LINES
