@@ -104,10 +104,11 @@ def resampled(
 
 
 def verdict(found: "Interval | Comparison", smallest: float) -> str:
-    """ "shown" if the whole interval lies beyond the smallest difference that counts."""
-    if found.low >= smallest:
+    """ "shown" if the whole interval lies beyond the smallest difference that counts (of 0: above
+    it, for no difference shows nothing)."""
+    if found.low >= smallest and found.low > 0:
         return "shown"
-    return "opposite" if found.high <= -smallest else "not shown"
+    return "opposite" if found.high <= -smallest and found.high < 0 else "not shown"
 
 
 class Comparison(NamedTuple):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .methods.lanes import mixed
 from .models import mode
 from .tasks import IGNORE, Example, Row, Task, check_examples, collate, encode
 from .text_measures import (
@@ -114,6 +115,12 @@ def _example_nll(
     model: nn.Module, examples: Sequence[Example], pad_id: int, batch_size: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """For each batch (number of the example, nats), both (N,); an example's tokens in order."""
+    if names := mixed(model):
+        raise ValueError(
+            f"examples: they are scored in an order of their own, and the rows {list(names)} of a "
+            "Switch are chosen for another; choose one member around the call, `with "
+            f"switch.rows([{names[0]!r}]):`, and the others in turn."
+        )
     found = []
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].input_ids))
     with mode(False, model), torch.no_grad():
@@ -246,8 +253,11 @@ def written_answers(
 ) -> list[str]:
     """What the model writes after each source, up to eos: the likeliest token each time.
 
-    All sources go through the model side by side, padded on the left.
+    All sources go through the model side by side, padded on the left, in their order.
     """
+    if isinstance(examples, Task):
+        check_examples(examples)
+    examples = list(examples)
     if not examples:
         raise ValueError("examples is empty: there is nothing to answer.")
     if max_new_tokens < 1:
@@ -256,16 +266,24 @@ def written_answers(
     batch = tokenizer(
         sources, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt"
     ).to(_device(model))
+    T, context = batch["input_ids"].shape[1], getattr(model.config, "max_position_embeddings", None)
+    if context and T + max_new_tokens > context:
+        raise ValueError(
+            f"max_new_tokens is {max_new_tokens} after a source of {T} tokens, but the model's "
+            f"context is {context}."
+        )
     with mode(False, model), torch.no_grad():
         out = model.generate(
             input_ids=batch["input_ids"],
             attention_mask=batch["attention_mask"],
             max_new_tokens=max_new_tokens,
             do_sample=False,
+            num_beams=1,  # what the model's own settings may have otherwise
+            repetition_penalty=1.0,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )  # (rows, T + new)
-    new = out[:, batch["input_ids"].shape[1] :]
+    new = out[:, T:]
     return tokenizer.batch_decode(new, skip_special_tokens=True)
 
 

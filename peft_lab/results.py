@@ -90,7 +90,9 @@ def check_comparable(runs: Iterable[dict]) -> None:
 
 
 def _loss(run: dict, value: str) -> float:
-    return math.inf if "error" in run else run[value]
+    """A run that failed, or came to no number, is infinitely bad."""
+    loss = math.inf if "error" in run else run[value]
+    return math.inf if math.isnan(loss) else loss
 
 
 def rate_losses(runs: Sequence[dict], value: str = "validation_nats") -> dict[float, float]:

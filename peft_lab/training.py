@@ -28,6 +28,10 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the decay done -> sh
     "constant": lambda done: 1.0,
 }
 _NO_EFFECT = "module changes nothing in this model: attach it to this model first."
+_MIXED = (
+    "module: rows of several members are chosen, and fit shuffles the examples; choose one member "
+    "around it, and train the others in turn."
+)
 _MERGED = "module is merged, and trains nothing like that: unmerge() it first."
 
 
@@ -114,6 +118,8 @@ def fit(
         raise ValueError(f"{name} needs validations: a task with some, and evaluate_every not 0.")
     if getattr(module, "merged", False):
         raise ValueError(_MERGED)
+    if getattr(module, "mixed", False):
+        raise ValueError(_MIXED)
     weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not weights:
         raise ValueError(

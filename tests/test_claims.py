@@ -151,3 +151,11 @@ def test_items_are_compared_over_seeds_and_over_texts():
     for pair in ((high, low[:2]), (high[:1], low[:1])):
         with pytest.raises(ValueError, match="high has . seeds, low . ?; give 2 or more, paired"):
             claims.compare_items(*pair, [1, 3])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0, 0, "not shown"), (0, 0.2, "not shown"), (0.1, 0.3, "shown"), (-0.3, -0.1, "opposite")],
+)
+def test_no_difference_is_not_shown_when_any_would_count(low, high, said):
+    assert verdict(Interval((low + high) / 2, low, high), 0.0) == said

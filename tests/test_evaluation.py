@@ -333,3 +333,20 @@ def test_answers_side_by_side_are_those_of_each_source_alone():
         evaluation.written_answers(model, tokenizer, [])
     with pytest.raises(ValueError, match="max_new_tokens must be at least 1, not 0"):
         evaluation.written_answers(model, tokenizer, rows, max_new_tokens=0)
+
+
+def test_answers_are_the_likeliest_tokens_whatever_the_model_is_set_to():
+    model, tokenizer = toy_model(seed=3), toy_tokenizer()
+    for parameter in model.parameters():
+        parameter.data *= 2
+    rows = [Row("a b", "fox", 1), Row("c d e f", "fox", 2)]
+    plain = evaluation.written_answers(model, tokenizer, rows, max_new_tokens=8)
+    model.generation_config.num_beams = 3
+    model.generation_config.repetition_penalty = 5.0
+    model.generation_config.do_sample = True
+    assert evaluation.written_answers(model, tokenizer, iter(rows), max_new_tokens=8) == plain
+    long = model.config.max_position_embeddings
+    with pytest.raises(ValueError, match=f"max_new_tokens is {long} .* context is {long}"):
+        evaluation.written_answers(model, tokenizer, rows, max_new_tokens=long)
+    with pytest.raises(TypeError, match="one of its splits"):
+        evaluation.written_answers(model, tokenizer, Task("t", rows, rows, rows))

@@ -141,3 +141,10 @@ def test_origin():
     assert results.origin([*five_seeds(), run(rate=0.3)]) == (
         "stored, 5 seeds, python tools/sweep.py --experiment summary"
     )
+
+
+def test_a_loss_that_is_no_number_is_never_the_best():
+    losses = {0.01: math.nan, 0.1: 4.0, 1.0: 3.9}
+    runs = [run(rate=rate, validation=loss) for rate, loss in losses.items()]
+    assert results.best_learning_rate(runs) == 1.0
+    assert results.rate_losses(runs)[0.01] == math.inf

@@ -560,3 +560,33 @@ def test_a_cache_of_another_kind_is_refused():
     with Switch({"a": LoRA(2), "plain": None}).attach(model) as switch:
         with switch.rows(["a", "plain"]), pytest.raises(ValueError, match="without this method"):
             model(ids[:, :1], past_key_values=mine)
+
+
+def test_rows_of_several_members_are_not_scored_or_trained_in_another_order():
+    from toy import toy_examples, toy_model, toy_tokenizer
+
+    from peft_lab import evaluate, fit
+    from peft_lab.evaluation import classify
+    from peft_lab.rows import Row
+
+    model, tokenizer = toy_model(), toy_tokenizer()
+    examples = toy_examples(4)
+    pad = tokenizer.pad_token_id
+    switch = Switch({"a": PromptTuning(2), "b": PromptTuning(3), "plain": None}).attach(model)
+    rows = [Row("once", "fox", 0), Row("once upon a time", "fox", 1)]
+    with switch.rows(["a", "b"]):
+        with pytest.raises(ValueError, match=r"examples: .*\['a', 'b'\].*switch.rows\(\['a'\]\)"):
+            evaluate(model, examples, pad_id=pad)
+        with pytest.raises(ValueError, match="examples: .*an order of their own"):
+            classify(model, tokenizer, rows, ["fox", "moon"])
+        with pytest.raises(ValueError, match="module: rows of several members.*shuffles"):
+            fit(model, examples, switch, steps=1, progress=False)
+        other = toy_model(seed=1)  # it does not carry the switch
+        evaluate(other, examples, pad_id=pad)
+        with switch.rows(["a"]):
+            evaluate(model, examples, pad_id=pad)
+            fit(model, examples, switch, steps=1, progress=False, live_curve=False)
+    with switch.rows(["b", "b"]):  # all rows alike, in whatever order
+        evaluate(model, examples, pad_id=pad)
+    switch.detach()
+    assert not switch.mixed

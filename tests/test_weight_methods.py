@@ -1,7 +1,10 @@
 """Adapters, IA3, LoRA and hybrids: by hand, by their papers' counts, and where `peft` differs."""
 
+import contextlib
 import copy
+import gc
 import pickle
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,6 +24,7 @@ from peft_lab.methods import (
     LoRA,
     MAMAdapter,
     PromptTuning,
+    Switch,
     UniPELT,
 )
 from peft_lab.training import fit
@@ -487,3 +491,28 @@ def test_hybrids_are_their_parts():
             fill(method)
             logits.append(model(ids).logits)
     assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize("switched", [False, True])
+def test_a_parallel_adapter_keeps_nothing_after_an_error(switched):
+    """It kept the block's input, and the graph below it, until the next forward pass."""
+    model = tiny("llama")
+    method = Adapter(4, "parallel")
+    whole = Switch({"one": method}) if switched else method
+    kept = []
+
+    def fail(module, args):
+        kept.append(weakref.ref(args[0]))
+        raise MemoryError
+
+    with whole.attach(model):
+        handle = model.model.layers[1].mlp.register_forward_pre_hook(fail)
+        for _ in range(2):
+            with contextlib.suppress(MemoryError), contextlib.ExitStack() as stack:
+                if switched:
+                    stack.enter_context(whole.rows(["one"]))
+                model(tokens(2, 5))
+        gc.collect()
+        assert len(kept) == 2 and [ref() for ref in kept] == [None, None]
+        handle.remove()
+    assert not model.model._forward_hooks and not model.model._forward_hooks_always_called

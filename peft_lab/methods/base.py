@@ -207,8 +207,9 @@ class Method(nn.Module):
 
     def merge(self) -> None:
         """Put the change into the model's own weights, where the mathematics allows it: a swap of
-        pointers, as W + change - change is not W bit by bit. While merged, the method trains
-        nothing. Convert neither dtype nor device meanwhile: what was swapped out would stay behind.
+        pointers, as W + change - change is not W bit by bit. While merged, `fit` does not train
+        it: gradients do not reach what was put in. Convert neither dtype nor device meanwhile:
+        what was swapped out would stay behind.
 
         Raises:
             RuntimeError: it is not attached, or merged already, or cannot be merged.

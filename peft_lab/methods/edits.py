@@ -134,6 +134,8 @@ class Edits(ExitStack):
 
         self.input(first, keep)
         self.output(last, lambda _, y: fn(inputs.pop(threading.get_ident()), y))
+        drop = _Last(lambda: inputs.pop(threading.get_ident(), None))  # left there by an error
+        self.callback(self.anatomy.body.register_forward_hook(drop, always_call=True).remove)
 
     def _check_length(self, length: int) -> None:
         context = self.anatomy.context
@@ -160,6 +162,11 @@ class _Hook:
 class _Before(_Hook):
     def __call__(self, module: nn.Module, args: tuple) -> tuple:
         return (self.fn(args[0]), *args[1:])
+
+
+class _Last(_Hook):
+    def __call__(self, module: nn.Module, args: tuple, output) -> None:
+        self.fn()
 
 
 class _After(_Hook):

@@ -42,6 +42,15 @@ def chosen(lanes: dict[str, "Lane"]) -> "Choice":
     )
 
 
+def mixed(model: nn.Module) -> tuple[str, ...]:
+    """The names in force for a Switch that `model` carries, if they are not all one; else ()."""
+    carried = {*model.modules()}
+    for choice in reversed(_chosen.get()):
+        if choice.anatomy.model in carried:
+            return choice.names if len({*choice.names}) > 1 else ()
+    return ()
+
+
 def listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names)
 

@@ -22,8 +22,8 @@ class LoRA(Mergeable, Method):
 
     Args:
         rank: of the change.
-        alpha: s = alpha / rank; None: alpha = rank, s = 1. It is a second learning rate in all
-            but name: to compare ranks, keep it fixed.
+        alpha: s = alpha / rank; None: alpha = rank, so s = 1 (rank_stabilised: sqrt(rank)). It is
+            a second learning rate in all but name: to compare ranks, keep it fixed.
         targets: which linear layers: "all" those of the blocks, or names (`find_linears`). The
             paper's are queries and values. Where query, key and value are one fused layer (GPT-2,
             GPT-NeoX, BLOOM), "q", "k", "v" get a pair each, as in the paper, and "qkv" one shared

@@ -9,7 +9,7 @@ from torch import nn
 from ..anatomy import Anatomy
 from .base import Edits, Method
 from .compose import Members, check_members, described, made
-from .lanes import Entrance, Lane, choose, chosen, listed
+from .lanes import Entrance, Lane, choose, chosen, listed, mixed
 
 
 class Switch(Members):
@@ -99,6 +99,11 @@ class Switch(Members):
             raise RuntimeError("Switch is not attached: attach(model) first, then choose rows.")
         with choose(names, self._lanes):
             yield self
+
+    @property
+    def mixed(self) -> bool:
+        """Whether rows of several members are chosen, in this thread."""
+        return self.attached and len({*mixed(self._edits.anatomy.model)}) > 1
 
     def virtual_length(self, model: nn.Module) -> int:
         """How many columns of virtual tokens `model` sees by the choice in force."""
