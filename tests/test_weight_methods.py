@@ -501,12 +501,18 @@ def test_a_parallel_adapter_keeps_nothing_after_an_error(switched):
     whole = Switch({"one": method}) if switched else method
     kept = []
 
-    def fail(module, args):
+    def look(module, args):
         kept.append(weakref.ref(args[0]))
+
+    def fail(module, args, y):
         raise MemoryError
 
     with whole.attach(model):
-        handle = model.model.layers[1].mlp.register_forward_pre_hook(fail)
+        block = model.model.layers[1].mlp
+        handles = [
+            block.register_forward_pre_hook(look),
+            block.act_fn.register_forward_hook(fail),
+        ]
         for _ in range(2):
             with contextlib.suppress(MemoryError), contextlib.ExitStack() as stack:
                 if switched:
@@ -514,5 +520,6 @@ def test_a_parallel_adapter_keeps_nothing_after_an_error(switched):
                 model(tokens(2, 5))
         gc.collect()
         assert len(kept) == 2 and [ref() for ref in kept] == [None, None]
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     assert not model.model._forward_hooks and not model.model._forward_hooks_always_called
