@@ -42,6 +42,11 @@ def wrong_11a_positive(own, swapped, tokens):
     return max(0.0, solution_11a(own, swapped, tokens))
 
 
+def wrong_11a_each(own, swapped, tokens):
+    rows = zip(own, swapped, tokens, strict=True)
+    return [(b - a) / n for a, b, n in rows]
+
+
 def wrong_11a_lists(own, swapped, tokens):
     return (swapped - own) / sum(tokens)
 
@@ -54,6 +59,7 @@ WRONG_11A = {
     "not divided": ("not divided", wrong_11a_sum),
     "a share": ("share", wrong_11a_share),
     "never below zero": ("not negative", wrong_11a_positive),
+    "one a row": ("a list", wrong_11a_each),
     "lists subtracted": ("lists", wrong_11a_lists),
 }
 
@@ -134,6 +140,30 @@ def wrong_11b_pairs(rows, test):
     ]
 
 
+def wrong_11b_seen_sentences(rows, test):
+    known = {r["sentence"] for r in test if r["rung"] != "seen words"}
+    rest = _without(rows, test, "job", "words")
+    return [r for r in rest if r["sentence"] not in known]
+
+
+def wrong_11b_order(rows, test):
+    return solution_11b(rows, test)[::-1]
+
+
+def wrong_11b_twice(rows, test):
+    return [
+        row
+        for row in solution_11b(rows, test)
+        for _ in range(len(test))
+    ]
+
+
+def wrong_11b_jobs(rows, test):
+    jobs = {r["family"] for r in test}
+    rest = _without(rows, test, "sentence")
+    return [r for r in rest if r["family"] not in jobs]
+
+
 def wrong_11b_seen(rows, test):
     words = {r["wording"] for r in test}
     rest = _without(rows, test, "job", "sentence")
@@ -168,6 +198,16 @@ WRONG_11B = {
         wrong_11b_seen,
     ),
     "only the jobs of the test": ("nothing left", wrong_11b_families),
+    "all jobs of the test dropped": (
+        "words of the test",
+        wrong_11b_jobs,
+    ),
+    "sentences of the new rungs only": (
+        "seen words, seen sentence",
+        wrong_11b_seen_sentences,
+    ),
+    "backwards": ("the order", wrong_11b_order),
+    "each row many times": ("a row twice", wrong_11b_twice),
 }
 
 # ---- 11c: fair_pairs -------------------------------------------------
@@ -246,7 +286,12 @@ def wrong_11c_every(arms, thing):
 
 
 def wrong_11c_none(arms, thing):
-    return []
+    found = []
+    for a, b in _all_pairs(arms):
+        differ = [k for k in arms[a] if arms[a][k] != arms[b][k]]
+        if differ == thing:  # a list is no text
+            found.append((a, b))
+    return found
 
 
 def wrong_11c_settings(arms, thing):

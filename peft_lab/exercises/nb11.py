@@ -29,6 +29,8 @@ def check_11a(sheet: Sheet, answer) -> None:
         WORTH_CASES, targets, values, strict=True
     ):
         sheet.case(f"{name}: own {own}, swapped {swapped}, tokens {tokens}", target, value)
+    sheet.wrong("a list", "One number comes back for all rows together, not one a row.",
+                any(isinstance(value, list | tuple) for value in values))  # fmt: skip
     for value in values:
         sheet.broken(value, {"unsupported operand": ("lists", "A list cannot be subtracted from a "
                                                      "list: sum() both first.")})  # fmt: skip
@@ -95,12 +97,12 @@ def _row(family: str, wording: str, sentence: str, rung: str | None = None) -> d
     return row | {"rung": rung} if rung else row
 
 
-BELL, CAT, GOAT, OWL, SHIP = (
-    "The bell rings at noon.", "The cat is on the roof.", "A goat is asleep.",
-    "An owl can see the moon.", "The ship was old.",
+BELL, CAT, FOX, GOAT, OWL = (
+    "The bell rings at noon.", "The cat is on the roof.", "A fox is awake.", "A goat is asleep.",
+    "An owl can see the moon.",
 )  # fmt: skip
 TEST = [
-    _row("time", "Day or night?", CAT, "seen words"),
+    _row("time", "Day or night?", FOX, "seen words"),
     _row("time", "When is it?", CAT, "new words"),
     _row("where", "Name the place.", OWL, "new task"),
 ]
@@ -111,7 +113,7 @@ POOL = [
     _row("where", "Where is it?", GOAT),  # the new task, in words of its own
     _row("who", "Name the animal.", GOAT),
     _row("who", "Name the animal.", OWL),  # a sentence of the test, for another job
-    _row("who", "Name the animal.", SHIP),
+    _row("who", "Name the animal.", FOX),  # and one of the rung "seen words"
 ]
 
 
@@ -132,15 +134,23 @@ def check_11b(sheet: Sheet, answer) -> None:
     def given(row: dict) -> bool:
         return row in rows
 
-    bell, cat, new_words, new_task, goat, owl, ship = POOL
+    bell, cat, new_words, new_task, goat, owl, fox = POOL
+    sheet.wrong("a row twice", "A row comes back more than once. (A loop over the test inside a "
+                "loop over the rows adds it once for each test row.)",
+                any(rows.count(row) > 1 for row in POOL))  # fmt: skip
+    sheet.wrong("the order", "These are the right rows. They come back in another order than they "
+                "had in the pool.", rows != target and sorted(map(str, rows)) ==
+                sorted(map(str, target)))  # fmt: skip
     sheet.wrong(
         "words of the test",
-        "You dropped the words that the test calls seen. They must be trained, or nothing is seen: "
-        "only the wordings of the rung \"new words\" are kept back.",
+        "You dropped \"Day or night?\" for the job \"time\". The test calls these words, and this "
+        "job, seen: they must be trained, or nothing is seen. Only the wordings of the rung \"new "
+        "words\" and the families of the rung \"new task\" are kept back.",
         not given(bell) and given(goat),
     )  # fmt: skip
-    sheet.wrong("nothing left", "You dropped rows that do no harm.",
-                not (given(bell) and given(goat) and given(ship)))  # fmt: skip
+    sheet.wrong("nothing left", "You dropped \"Name the animal.\" about the goat, which does no "
+                "harm: job, words and sentence stand nowhere in the test.",
+                not given(goat))  # fmt: skip
     sheet.wrong("everything", "All rows came back: nothing was kept from the training.",
                 all(map(given, POOL)))  # fmt: skip
     sheet.wrong(
@@ -156,6 +166,12 @@ def check_11b(sheet: Sheet, answer) -> None:
         given(new_words),
     )  # fmt: skip
     sheet.wrong(
+        "seen words, seen sentence",
+        "\"A fox is awake.\" stands on the rung \"seen words\" and is trained. There the *words* "
+        "are seen; the sentence is new on every rung.",
+        given(fox) and not given(cat) and not given(owl),
+    )  # fmt: skip
+    sheet.wrong(
         "sentence of another job",
         "\"An owl can see the moon.\" is trained for another job and tested as a new task. The "
         "model would know the sentence: keep it out for every job.",
@@ -165,9 +181,10 @@ def check_11b(sheet: Sheet, answer) -> None:
         "the sentences",
         "A sentence of the test is trained. Then a right answer may be a memory: keep every "
         "sentence of the test out.",
-        given(cat) or given(owl),
+        given(cat) or given(owl) or given(fox),
     )
-    sheet.finish(rows == target, "Three locks, one for each thing that is to be new.")
+    right = "Three locks, one for each thing that is to be new."
+    sheet.finish(rows == target, right if rows == target else "")
 
 
 def _kept(row: dict, rows: list) -> str:
@@ -220,7 +237,12 @@ def check_11c(sheet: Sheet, answer) -> None:
         a, b = (ARMS[name] for name in pair)
         return [key for key in a if a[key] != b[key]]
 
-    sheet.wrong("nothing found", "Nothing came back, for none of the three.", not everything)
+    sheet.wrong(
+        "nothing found",
+        "Nothing came back, for none of the three. (Is a list compared "
+        'with a text? ["tasks"] == "tasks" is never true.)',
+        not everything,
+    )
     if any(thing not in differing(pair) for thing, pairs in found.items() for pair in pairs):
         equal = all(
             thing not in differing(pair) for thing, pairs in found.items() for pair in pairs

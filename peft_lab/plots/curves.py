@@ -385,6 +385,7 @@ def heat_map(
     best: str | None = None,
     digits: int = 2,
     limits: tuple[float, float] | None = None,
+    two_sided: bool = False,
     seeds: int | None = None,
     bases: Iterable[str] | None = None,
     origin: str | None = None,
@@ -396,6 +397,7 @@ def heat_map(
         unit: what the numbers are, with unit; stands at the colour bar.
         best: "min" or "max": frames the best cell.
         limits: the ends of the colour scale; None: least and most.
+        two_sided: of differences: white at zero, purple below, orange above. Needs ``limits``.
         seeds: for cells that are means of runs: how many each, at least 3; then ``bases`` is
             needed.
 
@@ -420,6 +422,8 @@ def heat_map(
         colours = matplotlib.colormaps["cividis"].with_extremes(bad="#FFFFFF")
         if best == "min":
             colours = colours.reversed().with_extremes(bad="#FFFFFF")
+        if two_sided:
+            colours = matplotlib.colormaps["PuOr_r"].with_extremes(bad="#FFFFFF")
         image = axes.imshow(numbers, cmap=colours, vmin=low, vmax=high, aspect="auto")
         axes.set_xticks(range(len(columns)), columns)
         axes.set_yticks(range(len(rows)), rows)

@@ -1,5 +1,6 @@
 """The ladder of instruction tuning: what is new on each rung, and how far up each way comes."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
@@ -16,6 +17,7 @@ from .style import (
     CourseFigure,
     canvas,
     end_labels,
+    ink,
     one_base,
     several,
     style_of,
@@ -67,6 +69,8 @@ def by_rung(
     bases: Iterable[str],
     base: Mapping[str, Sequence[float]] | None = None,
     zero: Iterable[str] = (),
+    joined: int | None = None,
+    tops: Mapping[str, float] | None = None,
     origin: str | None = None,
 ) -> CourseFigure:
     """A panel a measure, in it a line a way of training, from rung to rung.
@@ -75,6 +79,8 @@ def by_rung(
         panels: measure with its unit -> way -> for each rung one value a seed, at least 3.
         base: measure -> the value of the untrained base on each rung; a grey line.
         zero: measures of which zero means something: a line there.
+        joined: so many rungs are joined by lines, the others stand alone; None: all are joined.
+        tops: measure -> where its axis ends; what lies above stands at the edge, with its value.
 
     Raises:
         ValueError: fewer than 3 seeds, mixed bases, or a line with another number of rungs.
@@ -95,15 +101,31 @@ def by_rung(
             for i, (name, values) in enumerate(lines.items()):
                 colour, line, marker = styles[name]
                 x = [k + 0.07 * (i - (len(lines) - 1) / 2) for k in range(len(rungs))]
-                place.plot(x, [fmean(v) for v in values], color=colour, ls=line, marker=marker)
-                for at, seeds in zip(x, values, strict=True):
+                means = [fmean(v) for v in values]
+                top = (tops or {}).get(measure, math.inf)
+                place.plot(x[:joined], means[:joined], color=colour, ls=line)
+                for at, mean, seeds in zip(x, means, values, strict=True):
+                    if mean > top:
+                        place.plot([at], [top], color=colour, marker="^", ms=6, clip_on=False)
+                        place.annotate(f"{mean:.1f}", (at, top), xytext=(-5, -3), fontsize=8,
+                                       ha="right", va="top", color=ink(colour),
+                                       textcoords="offset points")  # fmt: skip
+                        continue
+                    place.plot([at], [mean], color=colour, marker=marker)
                     place.plot([at, at], [min(seeds), max(seeds)], color=colour, lw=1)
             if base:
-                place.plot(range(len(rungs)), base[measure], color=GREY, lw=1.2, ls=":")
+                at = range(len(rungs))
+                place.plot(at[:joined], base[measure][:joined], color=GREY, lw=1.2, ls=":")
+                for k in at[joined:] if joined else ():
+                    place.plot([k - 0.2, k + 0.2], [base[measure][k]] * 2, color=GREY, ls=":")
             if measure in zero:
                 place.axhline(0, color="#BBBBBB", lw=0.8)
-            _margin(place, [v for values in lines.values() for s in values for v in s]
-                    + list((base or {}).get(measure, [])))  # fmt: skip
+            found = [v for values in lines.values() for s in values for v in s]
+            found += (base or {}).get(measure, [])
+            top = (tops or {}).get(measure)
+            _margin(place, [v for v in found if top is None or v <= top])
+            if top is not None:
+                place.set_ylim(top=top)
             place.set_xticks(range(len(rungs)), [r.replace(" ", "\n", 1) for r in rungs])
             place.set_xlim(-0.35, len(rungs) - 0.65)
             place.set_title(measure, loc="left")
