@@ -66,8 +66,8 @@ def quality_and_price(
         if name not in told
     ]
     figure, axes = canvas(
-        title, origin=origin, note="mark: mean of the seeds; bar: least to most; "
-        "line: the best mean for at most this price",
+        title, origin=origin, note="mark: mean of the seeds; bar: least to most; line: the best "
+        f"mean for at most this price{'; %: share of the gain of full' if gain else ''}",
         columns=len(prices), legend=legend, sharey=not close_up, squeeze=False,
     )  # fmt: skip
     with matplotlib.rc_context(RC):
@@ -93,7 +93,7 @@ def quality_and_price(
             front = _steps([(x, mean) for _, x, mean, *_ in spots], top, right)
             place.plot(*zip(*front, strict=True), color=GREY, lw=1.1, zorder=1)
             place.xaxis.set_minor_locator(NullLocator())
-            if price not in linear:
+            if price not in linear or low > 1e3:
                 place.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count_text(x)))
             place.set(xlabel=price)
             place.grid(axis="y", color="#EEEEEE", lw=0.8)
@@ -107,7 +107,6 @@ def quality_and_price(
                 "right", (lambda y: (base - y) / whole, lambda x: base - x * whole)
             )
             share.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
-            share.set_ylabel("share of full's gain")
     return figure
 
 
@@ -262,7 +261,7 @@ def verdict_table(rows: Sequence[tuple[str, str, str]], title: str) -> CourseFig
     """
     if not rows:
         raise ValueError("rows: nothing is given.")
-    wrapped = [(textwrap.wrap(c, 29), textwrap.wrap(d, 17), textwrap.wrap(m, 43))
+    wrapped = [(textwrap.wrap(c, 29), textwrap.wrap(d, 15), textwrap.wrap(m, 43))
                for c, d, m in rows]  # fmt: skip
     heights = [14 * max(map(len, row)) + 12 for row in wrapped]
     figure, axes = canvas(title, blank=True, size=(576, 62 + sum(heights)))
