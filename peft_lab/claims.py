@@ -25,6 +25,9 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
 
 def student(count: int) -> float:
     """How many standard errors each side of the mean a 95 % interval of `count` values has."""
@@ -135,7 +138,7 @@ class Comparison(NamedTuple):
         return verdict(Interval(self.mean, self.low, self.high), smallest)
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+        return str(Interval(self.mean, self.low, self.high))
 
 
 def compare(worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int]) -> Comparison:
@@ -150,15 +153,25 @@ def compare(worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int]
         ValueError: runs without common seeds, or without the losses of single texts.
     """
     worse, better = list(worse), list(better)
-    losses = [{run["seed"]: run["test_nats"] for run in runs} for runs in (worse, better)]
-    for one, other in (losses, losses[::-1]):
-        if list(one) == [None]:
-            one.update(dict.fromkeys(other, one.pop(None)))
-    seeds = sorted(set(losses[0]) & set(losses[1]) - {None})
+    by_seed = interval(paired(worse, better, "test_nats"))
+    return Comparison(by_seed, item_interval(worse, better, tokens))
+
+
+def paired(high: Iterable[dict], low: Iterable[dict], field: str) -> list[float]:
+    """By how much a field of the runs `high` exceeds that of `low`, one number a common seed.
+
+    Raises:
+        ValueError: fewer than two seeds in common.
+    """
+    high, low = ({run["seed"]: run[field] for run in runs} for runs in (high, low))
+    if None in high:  # the base: nothing in it is random
+        high = dict.fromkeys(low, high[None])
+    if None in low:
+        low = dict.fromkeys(high, low[None])
+    seeds = sorted(seed for seed in high if seed in low and seed is not None)
     if len(seeds) < 2:
         raise ValueError(f"runs: {len(seeds)} seeds in common; an interval needs at least 2.")
-    by_seed = interval(losses[0][seed] - losses[1][seed] for seed in seeds)
-    return Comparison(by_seed, item_interval(worse, better, tokens))
+    return [high[seed] - low[seed] for seed in seeds]
 
 
 def compare_items(
@@ -197,17 +210,17 @@ def card(name: str) -> dict:
     return cards[name]
 
 
-def settle(name: str, found: Comparison | Iterable[float]) -> Interval | Comparison:
+def settle(name: str, found: Comparison | Interval | Iterable[float]) -> Interval | Comparison:
     """Compute a card's verdict, check it against the stored one, print the claim with both.
 
     Args:
-        found: a `Comparison`, or the differences that an interval is to be made of.
+        found: a `Comparison` or `Interval`, or the differences to make an interval of.
 
     Returns:
         The comparison, or the interval of the differences.
     """
     row = card(name)
-    found = found if isinstance(found, Comparison) else interval(found)
+    found = found if isinstance(found, Comparison | Interval) else interval(found)
     smallest = row["smallest_difference"]
     claim = f"{row['claim'].rstrip('.')} (needed: {smallest:.2f})"
     check_equal(claim, verdict(found, smallest), row["verdict"])

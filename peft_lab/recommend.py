@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from statistics import fmean
 
-from .claims import Comparison, compare
+from .claims import Comparison, Interval, compare, interval, paired
 from .results import Row, command, load_runs, origin, summary
 
 TASKS = {  # what is to be learned -> the task that it was tried on
@@ -20,13 +20,14 @@ TASKS = {  # what is to be learned -> the task that it was tried on
 WISHES = ("quality", "small file", "little memory", "old skills")
 MEASURES = {  # what says most about the work: a field of the runs, its unit, which end is good
     "poems": ("test_nats", "nats a token", min),
-    "moods": ("test_accuracy", "right", max),
+    "moods": ("test_accuracy", "of the answers right", max),
     "tables": ("test_nats", "nats a token", min),
     "code": ("test_nats", "nats a token", min),
     "nepali": ("test_third_byte_nats", "nats a third byte", min),
 }
 UNTRAINED = ("base", "written prompt", "5-gram", "majority", "bag of words")
-CLOSE = 0.05  # nats a token: the smallest difference that counts, as on the cards
+TRAIN_ROWS = {"poems": 500, "moods": 600, "tables": 450, "code": 175, "nepali": 180}
+CLOSE = 0.05  # of each measure, in its unit: the smallest difference that counts, as on the cards
 ROWS = (8, 32, 128, 500)  # so many poems were tried, with the methods
 BY_ROWS = ("full", "prompt", "prefix (text)", "LoRA 8")
 OURS, BILLION = 3.5e6, 1e9
@@ -54,7 +55,10 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Advice:
-    """Sentences, the weightiest first. `method` is the arm that the stored runs point to."""
+    """Sentences, the weightiest first; each compares by one measure and names its rows.
+
+    `method` is the arm that the stored runs point to.
+    """
 
     method: str
     sentences: tuple[Sentence, ...]
@@ -83,7 +87,8 @@ def recommend(
             that the model has never seen.
         wish: one of WISHES, what counts besides: nothing, bytes of the file, memory of a training
             step, or what the model could do before.
-        examples: how many there are to train on.
+        examples: how many there are to train on. Other numbers than all rows were tried for
+            style alone; the nearest one speaks, and says so.
         parameters: of your model.
 
     Raises:
@@ -98,7 +103,15 @@ def recommend(
             raise ValueError(f"{name} must be a number from 1 on, not {value!r}.")
     rows = trained(TASKS[task])
     method, first = _first_choice(rows, TASKS[task], wish)
-    told = [first, _without_training(rows, TASKS[task]), _few_rows(task, examples)]
+    told = [first, _without_training(rows, TASKS[task])]
+    if task != "style":
+        told.append(_rows_not_tried(TASKS[task]))
+    else:
+        count = min(ROWS, key=lambda n: abs(n - examples) / n)
+        best_of_few, few = _few_rows(count, examples)
+        told.append(few)
+        if wish == "quality" and count < ROWS[-1]:
+            method, told = best_of_few, told[::-1]
     suffices = parameters <= OURS
     if parameters > BILLION:
         papers = [Sentence(text, source, "as named there") for text, source in PAPERS]
@@ -119,10 +132,17 @@ def trained(task: str) -> dict[str, Row]:
     return {row.arm: row for row in summary(runs)}
 
 
-def behind(rows: dict[str, Row], name: str, best: str) -> Comparison:
-    """How far a method's test loss lies above that of the best."""
-    tokens = rows["base"].runs[0]["test_item_tokens"]
-    return compare(rows[name].runs, rows[best].runs, tokens)
+def behind(rows: dict[str, Row], name: str, best: str) -> Comparison | Interval:
+    """How far a method lies behind another by the measure of the task, in its unit.
+
+    Losses a token are judged twice, over seeds and over test texts; the other measures are stored
+    as one number a seed.
+    """
+    field, _, best_is = MEASURES[rows["base"].runs[0]["experiment"]]
+    high, low = rows[name].runs, rows[best].runs
+    if field == "test_nats":
+        return compare(high, low, rows["base"].runs[0]["test_item_tokens"])
+    return interval(paired(low, high, field) if best_is is max else paired(high, low, field))
 
 
 def gain(rows: dict[str, Row], name: str, field: str = "test_nats") -> float:
@@ -137,20 +157,23 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
     score = {name: _mean(rows[name], field) for name in methods}
     order = sorted(methods, key=score.get, reverse=best_is is max)
     best = order[0]
+    named = f"On {task} ({TRAIN_ROWS[task]} rows)"
     if wish == "quality":
-        chosen = best
-        near = [n for n in order[1:] if behind(rows, n, best).high < CLOSE]
-        text = f"On {task} {best} is best: {score[best]:.3f} {unit}."
+        chosen, size = best, rows[best].parameters
+        text = f"{named} {best} is best: {score[best]:.3f} {unit}."
+        smaller = (n for n in order[1:] if rows[n].parameters < size)
+        near = [n for n in smaller if behind(rows, n, best).high < CLOSE]
         if near:
             chosen = min(near, key=lambda name: rows[name].parameters)
             text += (
-                f" {chosen} is within {CLOSE} of its loss ({behind(rows, chosen, best)} behind), "
-                f"with {rows[chosen].parameters:,} numbers in place of {rows[best].parameters:,}."
+                f" {chosen} is shown to be within {CLOSE} of that (behind by "
+                f"{behind(rows, chosen, best)}), with {rows[chosen].parameters:,} numbers in "
+                f"place of {size:,}."
             )
         else:
             text += (
-                f" No other is shown to be within {CLOSE} nats of its loss; next is {order[1]}: "
-                f"{score[order[1]]:.3f}, its loss {behind(rows, order[1], best)} higher."
+                f" No smaller method is shown to be within {CLOSE} of that; next is {order[1]}: "
+                f"{score[order[1]]:.3f}, behind by {behind(rows, order[1], best)}."
             )
     else:
         price, priced = {
@@ -163,12 +186,12 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
         cost, of_best = (f"{price(n):,.{2 * (wish == 'old skills')}f}" for n in (chosen, best))
         if enough == [best]:
             text = (
-                f"On {task} only {best} reaches four fifths of full fine-tuning's gain ({unit}), "
+                f"{named} only {best} reaches four fifths of full fine-tuning's gain ({unit}), "
                 f"so there is no choice: {cost} {priced}."
             )
         else:
             text = (
-                f"On {task} {chosen} pays least among those that reach four fifths of full "
+                f"{named} {chosen} pays least among those that reach four fifths of full "
                 f"fine-tuning's gain ({unit}): {cost} {priced}; {best}, the best, {of_best}."
             )
     arms = ", ".join(dict.fromkeys((chosen, best)))
@@ -176,21 +199,41 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
     return chosen, Sentence(text, evidence, f"{rows[best].runs[0]['base']}, 150 steps")
 
 
-def _without_training(rows: dict[str, Row], task: str) -> Sentence:
-    """The best of what needs no training of a model: a method must beat it to be worth its cost."""
+def untrained_rival(rows: dict[str, Row], task: str) -> tuple[str, str, list[str]]:
+    """The best of what needs no training of a model, beside the best method by one measure.
+
+    Returns:
+        (both in words, "better", "level" (less than CLOSE apart) or "worse", the two arms).
+    """
     runs = [r for r in load_runs(task) if r["arm"] in UNTRAINED[1:]]
     field, unit, best_is = MEASURES[task]
-    rivals = [run for run in runs if field in run]
-    if not rivals:
+    if not any(field in run for run in runs):  # counting has no third bytes: by all tokens
         field, unit, best_is = MEASURES["poems"]
-        rivals = runs
-    rival = best_is(rivals, key=lambda run: run[field])
-    scores = [_mean(row, field) for name, row in rows.items() if name != "base"]
-    beats = best_is(rival[field], best_is(scores)) == rival[field]
-    text = f"Without training a model: {rival['arm']}, {rival[field]:.3f} {unit}" + (
-        ", better than every method here. Take that, or more data and steps." if beats else "."
+    rival = best_is((run for run in runs if field in run), key=lambda run: run[field])
+    methods = [name for name in rows if name != "base"]
+    best = best_is(methods, key=lambda name: _mean(rows[name], field))
+    score = _mean(rows[best], field)
+    told = (
+        f"{rival['arm']}, {rival[field]:.3f} {unit} (by this measure {best}, from "
+        f"{TRAIN_ROWS[task]} rows: {score:.3f})"
     )
-    return Sentence(text, f"stored, {command(task)}: {rival['arm']}", "the same rows")
+    ahead = score - rival[field] if best_is is min else rival[field] - score
+    outcome = "level" if abs(ahead) < CLOSE else "better" if ahead > 0 else "worse"
+    return told, outcome, [rival["arm"], best]
+
+
+def _without_training(rows: dict[str, Row], task: str) -> Sentence:
+    """A method must beat what needs no training of a model to be worth its cost."""
+    told, outcome, arms = untrained_rival(rows, task)
+    text = (
+        f"Without training a model: {told}"
+        + {
+            "better": ", better than every method here. Take that, or more data and steps.",
+            "level": f", level with the best method here: less than {CLOSE} apart.",
+            "worse": ".",
+        }[outcome]
+    )
+    return Sentence(text, f"stored, {command(task)}: {', '.join(arms)}", "the same rows")
 
 
 def _memory(row: Row) -> float:
@@ -201,21 +244,30 @@ def _mean(row: Row, field: str) -> float:
     return fmean(run[field] for run in row.runs)
 
 
-def _few_rows(task: str, examples: int) -> Sentence:
-    """What the number of examples says; tried on poems alone."""
-    count = min(ROWS, key=lambda n: abs(n - examples) / n)
-    if count == ROWS[-1]:
-        poems = trained("poems")
-        rows = {name: poems[name] for name in BY_ROWS}
-    else:
-        rows = _by_rows(count)
+def _few_rows(count: int, examples: int) -> tuple[str, Sentence]:
+    """The best of four methods from so many poems, and which others it is shown to be ahead of."""
+    poems = trained("poems")
+    rows = {n: poems[n] for n in BY_ROWS} if count == ROWS[-1] else _by_rows(count)
     order = sorted(rows, key=lambda name: rows[name].loss.mean)
     losses = ", ".join(f"{name} {rows[name].loss.mean:.3f}" for name in order)
-    text = f"From {count} examples: {losses}."
-    if task != "style":
-        text += " (Poems; how many your kind of task needs was not tried.)"
-    runs = next(iter(rows.values())).runs
-    return Sentence(text, origin(runs), f"{runs[0]['base']}, poems")
+    best, tokens = order[0], poems["base"].runs[0]["test_item_tokens"]
+    gaps = {n: compare(rows[n].runs, rows[best].runs, tokens) for n in order[1:]}
+    beaten = ", ".join(n for n, gap in gaps.items() if gap.verdict(CLOSE) == "shown")
+    nearest = "" if count == examples else f" (that is the nearest to {examples:,} that was run)"
+    text = (
+        f"From {count} poems{nearest} four methods were tried: {losses} nats a token. {best} is "
+        f"shown to be {CLOSE} ahead of {beaten or 'none of the others'}."
+    )
+    runs = rows[best].runs
+    return best, Sentence(text, origin(runs), f"{runs[0]['base']}, poems")
+
+
+def _rows_not_tried(task: str) -> Sentence:
+    text = (
+        f"All this is from {TRAIN_ROWS[task]} rows of {task}; other numbers of examples were not "
+        "tried (on poems they were: ask for style)."
+    )
+    return Sentence(text, "no runs", "no other number of rows")
 
 
 def _by_rows(count: int) -> dict[str, Row]:

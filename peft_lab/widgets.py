@@ -673,12 +673,18 @@ def plan_widget(
 
 def recommend_table() -> None:
     """Print, for each kind of task and each wish, the method that the stored runs point to."""
-    from .recommend import TASKS, WISHES, recommend
+    from .recommend import TASKS, WISHES, recommend, trained, untrained_rival
 
     print(f"{'':<13}" + "".join(f"{wish:<21}" for wish in WISHES).rstrip())
-    for task in TASKS:
+    notes = []
+    for task, experiment in TASKS.items():
         found = (recommend(task, wish=wish).method for wish in WISHES)
-        print(f"{task:<13}" + "".join(f"{method:<21}" for method in found).rstrip())
+        told, outcome, _ = untrained_rival(trained(experiment), experiment)
+        if outcome != "worse":
+            notes.append(f"* {task}: {outcome} without training a model: {told}")
+        named = task if outcome == "worse" else f"{task} *"
+        print(f"{named:<13}" + "".join(f"{method:<21}" for method in found).rstrip())
+    print(*notes, sep="\n")
 
 
 def recommend_widget() -> None:

@@ -124,6 +124,8 @@ def test_settle_takes_a_comparison(monkeypatch):
     assert settle("x", found) is found
     with pytest.raises(AssertionError, match="opposite"):
         settle("x", claims.compare(runs([3.0] * 3), runs([3.2] * 3), [1] * 50))
+    narrow = Interval(0.2, 0.11, 0.29)  # an interval of these three numbers would be wider
+    assert settle("x", narrow) is narrow
 
 
 def test_texts_of_one_group_are_drawn_together():

@@ -804,7 +804,8 @@ def test_08_votes_are_on_the_claims_that_are_judged_and_odd_votes_are_shown(caps
     assert all(f'"{claim.removesuffix(".")}"' in judged for claim in nb08.GLOSSARY)
     nb08.both_votes({1: "true"}, {2: "on the batch"})
     said = capsys.readouterr().out
-    assert said.count("(no vote)") == 8 and "yours: true" in said and "on the batch" in said
+    assert said.count("(no vote)") == 8 and "on the batch; depends on: training or use" in said
+    assert "yours: true; found: true" in said and said.count("depends on") == 5
     for odd in (None, ..., ["true"], {"1": 3}):
         nb08.both_votes(odd, odd)
         assert capsys.readouterr().out.count("(no vote)") == 10

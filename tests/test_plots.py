@@ -72,11 +72,12 @@ FIGURES = {
     "quality_and_price": (({"prompt": RUNS, "LoRA 8, all": [3.9, 3.8, 3.85]},
                            {"numbers (log)": {"prompt": 2_560, "LoRA 8, all": 78_080},
                             "a step (ms)": {"prompt": 40.0}}),
-                          {**MANY, "linear": ("a step (ms)",)}),
+                          {**MANY, "linear": ("a step (ms)",), "gain": (4.6, 3.7)}),
     "gains_by_task": (({"poems": {"LoRA": [0.9, 0.95, 0.92], "prompt": [0.5, 0.6, 0.4]},
                         "code": {"LoRA": [0.1, 0.2, 0.15], "prompt": [0.0, 0.1, 0.05]},
                         "nepali": {"LoRA": [1.1, 1.2, 1.05]}},),
                       {"zeros": {"poems": "the base", "code": "the base", "nepali": "a guess"},
+                       "counts": {"LoRA": 16_384, "prompt": 2_560},
                        "origin": ORIGIN}),
     "four_ways": (({"one step": {"full": 44.0, "prompt": 40.0},
                     "after 15 steps": {"full": RUNS, "prompt": [4.5, 4.6, 4.7]},
@@ -84,8 +85,8 @@ FIGURES = {
                   {"units": {"one step": "ms", "after 15 steps": "nats a token", "to swap": "ms"},
                    "log": ("to swap",), "origin": ORIGIN}),
     "verdict_table": (([("PEFT works as well, or almost as well, as full fine-tuning",
-                         "it depends", "on poems 0.05 nats behind, on moods 0.10"),
-                        ("fewer steps", "opposite", "4.2 against 4.6 nats after 15 steps")],), {}),
+                         "the task", "on poems 0.05 nats behind, on moods 0.10"),
+                        ("fewer steps", "the method", "4.2 against 4.6 after 15 steps")],), {}),
     "against_size": (({"LoRA": {1e8: 0.3, 176e9: 0.02}, "prompt": {1e8: 0.01}},),
                      {"ylabel": "trained numbers (% of the count)", "limits": {"24 GiB": 0.1},
                       "origin": "by formula"}),
@@ -259,7 +260,7 @@ def test_heat_map_of_runs_counts_its_seeds():
 
 
 def test_a_method_looks_the_same_in_every_figure():
-    assert len({(colour, marker) for colour, _, marker in style.METHODS.values()}) == 17
+    assert len({(colour, marker) for colour, _, marker in style.METHODS.values()}) == 18
     for names in (["prompt", "full"], ["full", "LoRA 8", "prompt"]):
         assert style.styles_of(names) == {name: style.METHODS[name] for name in names}
     assert style.styles_of(["prompt", "a name of its own"])["prompt"] == style.style_of(0)
@@ -268,7 +269,9 @@ def test_a_method_looks_the_same_in_every_figure():
         plots.with_band({"LoRA 8": {1: RUNS}, "full": {1: RUNS}}, TITLE, xlabel="x", **MANY),
         plots.rate_sensitivity({"full": {1: RUNS}}, TITLE, **MANY),
         plots.four_ways({"a": {"full": RUNS, "IA3": FEW}}, TITLE, units={"a": "s"}, origin=ORIGIN),
-        plots.gains_by_task({"a": {"full": RUNS}}, TITLE, zeros={"a": "b"}, origin=ORIGIN),
+        plots.gains_by_task(
+            {"a": {"full": RUNS}}, TITLE, zeros={"a": "b"}, counts={"full": 9}, origin=ORIGIN
+        ),
         plots.quality_and_price({"full": RUNS}, {"n": {"full": 9}}, TITLE, **MANY),
     ):
         lines = figure.axes[0].lines
@@ -287,6 +290,39 @@ def test_the_front_steps_down_at_each_lower_mean():
     top, right = axes.get_ylim()[1], axes.get_xlim()[1]
     corners = [(1, top), (1, 4.0), (3, 4.0), (3, 3.5), (right, 3.5)]
     assert front.get_xydata().ravel() == pytest.approx([v for corner in corners for v in corner])
+
+
+def test_a_close_up_names_its_methods_and_has_a_loss_axis_of_its_own():
+    losses = {name: [mean - 0.01, mean, mean + 0.01] for name, mean in
+              {"a": 4.0, "b": 3.5, "c": 3.51}.items()}  # fmt: skip
+    price = {"all": {"a": 1.0, "b": 8.0, "c": 9.0}, "close": {"b": 8.0, "c": 9.0}}
+    figure = plots.quality_and_price(losses, price, TITLE, named=("a",), close_up=("close",),
+                                     linear=("close",), gain=(4.5, 3.5), **MANY)  # fmt: skip
+    wide, close = figure.axes
+    assert [{text.get_text() for text in axes.texts} for axes in (wide, close)] == [
+        {"a"},
+        {"b", "c"},
+    ]
+    assert not figure.legends and close.get_ylim()[1] < 3.6 < wide.get_ylim()[1]
+    (share,) = wide.child_axes
+    figure.draw_without_rendering()
+    low, top = wide.get_ylim()
+    assert sorted(share.get_ylim()) == pytest.approx([4.5 - top, 4.5 - low])
+
+
+def test_gains_are_ordered_by_the_numbers_that_are_trained_and_say_them():
+    tasks = {"a": {"prompt": RUNS, "full": RUNS, "IA3": RUNS}}
+    counts = {"IA3": 2_400, "prompt": 2_560, "full": 1_321_280}
+    figure = plots.gains_by_task(tasks, TITLE, zeros={"a": "b"}, counts=counts, origin=ORIGIN)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["full\n1,321,280", "prompt\n2,560", "IA3\n2,400"]
+
+
+def test_numbers_of_one_panel_have_the_same_digits():
+    panels = {"loss": {"full": 4.28, "IA3": 4.4}, "time": {"full": 42.0, "IA3": 8.51}}
+    figure = plots.four_ways(panels, TITLE, units={"loss": "nats", "time": "ms"}, origin=ORIGIN)
+    said = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert said == [["4.28", "4.40"], ["42.00", "8.51"]]
 
 
 BAD = [
@@ -332,14 +368,13 @@ BAD = [
     (lambda: plots.spectra({"a": [0.0]}, TITLE), r"\['a'\] have no singular value"),
     (lambda: plots.against_rank({"a": {0: 4.0}}, TITLE), "from rank 1"),
     (lambda: plots.learn_forget({"a": {}}, TITLE), "a point at least"),
-    (lambda: plots.gains_by_task({}, TITLE, zeros={}, origin=ORIGIN), "nothing"),
-    (lambda: plots.gains_by_task({"code": {"a": RUNS}}, TITLE, zeros={}, origin=ORIGIN),
+    (lambda: plots.gains_by_task({}, TITLE, zeros={}, counts={}, origin=ORIGIN), "nothing"),
+    (lambda: plots.gains_by_task({"code": {"a": RUNS}}, TITLE, zeros={}, counts={}, origin=ORIGIN),
      "what is 0 for 'code'"),
     (lambda: plots.four_ways({"x": {"a": 1.0}, "y": {"b": 1.0}}, TITLE, units={"x": "ms"},
                              origin=ORIGIN), r"'y' has the methods \['b'\]"),
     (lambda: plots.four_ways({"x": {"a": 1.0}}, TITLE, units={}, origin=ORIGIN), "'x' has none"),
-    (lambda: plots.verdict_table([("a", "perhaps", "b")], TITLE), "perhaps"),
-    (lambda: plots.verdict_table([], TITLE), "verdicts are"),
+    (lambda: plots.verdict_table([], TITLE), "nothing"),
     (lambda: canvas(" "), "title"),
     (lambda: plots.show(canvas(TITLE)[0], see=""), "see"),
 ]  # fmt: skip

@@ -132,6 +132,45 @@ def wrong_08a_run(runs):
     return {r["arm"]: r for r in finite}
 
 
+def _with_edges(runs, edges):
+    chosen = {}
+    for arm in {r["arm"] for r in runs}:
+        own = [r for r in runs if r["arm"] == arm]
+        finite = [r for r in own if r["validation_nats"] < math.inf]
+        best = min(finite, key=lambda r: r["validation_nats"])
+        rate = best["learning_rate"]
+        rates = [r["learning_rate"] for r in own]
+        chosen[arm] = None if rate in edges(rates) else rate
+    return chosen
+
+
+def wrong_08a_all_edges(runs):
+    every = [r["learning_rate"] for r in runs]
+    return _with_edges(runs, lambda rates: (min(every), max(every)))
+
+
+def wrong_08a_list_edges(runs):
+    return _with_edges(runs, lambda rates: (rates[0], rates[-1]))
+
+
+def wrong_08a_nan_and_edges(runs):
+    chosen = {}
+    for arm in {r["arm"] for r in runs}:
+        own = [r for r in runs if r["arm"] == arm]
+        best = min(own, key=lambda r: r["validation_nats"])
+        rate = best["learning_rate"]
+        rates = [r["learning_rate"] for r in own]
+        chosen[arm] = None if rate in (min(rates), max(rates)) else rate
+    return chosen
+
+
+def wrong_08a_loss(runs):
+    return {
+        arm: min(r["validation_nats"] for r in runs if r["arm"] == arm)
+        for arm in {r["arm"] for r in runs}
+    }
+
+
 VARIANTS_08A = {"sorted": variant_08a}
 WRONG_08A = {
     "chosen on test": ("on test", wrong_08a_test),
@@ -144,6 +183,10 @@ WRONG_08A = {
         "edge of the rest",
         wrong_08a_finite,
     ),
+    "edges of all runs": ("edges of all", wrong_08a_all_edges),
+    "first and last": ("edges of the list", wrong_08a_list_edges),
+    "min keeps NaN": ("NaN wins", wrong_08a_nan_and_edges),
+    "the loss": ("loss, not rate", wrong_08a_loss),
     "runs": ("whole runs", wrong_08a_run),
     "largest loss": ("largest", wrong_08a_largest),
 }
@@ -310,7 +353,48 @@ def wrong_08b_best_first(methods):
     )
 
 
-VARIANTS_08B = {"by rivals": variant_08b}
+def wrong_08b_deviation(methods):
+    return _standard_errors(methods, 2.776 * 5**0.5, stdev)
+
+
+def wrong_08b_high(methods):
+    def beats(mine, rival):
+        gaps = [a - b for a, b in zip(mine[1], rival[1], strict=True)]
+        return rival[0] <= mine[0] and interval(gaps).high > 0
+
+    return _left(methods, beats)
+
+
+def wrong_08b_leaders(methods):
+    kept = []
+    for name in sorted(methods, key=lambda name: methods[name][0]):
+        if all(_clearly(methods[n], methods[name]) for n in kept):
+            kept.append(name)
+    return kept
+
+
+def wrong_08b_beats_all(methods):
+    def beats_all(name):
+        size = methods[name][0]
+        return all(
+            _clearly(methods[n], methods[name])
+            for n in methods
+            if methods[n][0] < size
+        )
+
+    kept = [name for name in methods if beats_all(name)]
+    return sorted(kept, key=lambda name: methods[name][0])
+
+
+def wrong_08b_set(methods):
+    return set(solution_08b(methods))
+
+
+def variant_08b_tuple(methods):
+    return tuple(solution_08b(methods))
+
+
+VARIANTS_08B = {"by rivals": variant_08b, "tuple": variant_08b_tuple}
 WRONG_08B = {
     "all stay": ("all stay", wrong_08b_all),
     "means": ("ties called wins", wrong_08b_means),
@@ -323,6 +407,11 @@ WRONG_08B = {
     "size alone": ("one axis", wrong_08b_size),
     "1.96 for five seeds": ("narrow interval", wrong_08b_normal),
     "deviation over n": ("narrow interval", wrong_08b_population),
+    "the root of n forgotten": ("wide interval", wrong_08b_deviation),
+    "the upper end": ("the wrong end", wrong_08b_high),
+    "must win": ("must win", wrong_08b_leaders),
+    "must win against all": ("must win", wrong_08b_beats_all),
+    "a set": ("a set", wrong_08b_set),
     "one standard error": ("one standard error", wrong_08b_error),
     "best first": ("order by loss", wrong_08b_best_first),
     "only smaller rivals": ("equal size", wrong_08b_smaller),
@@ -363,6 +452,14 @@ WRONG_08C = {
     "all that is fast": (
         "mixes meanings of fast",
         {**solution_08c, 3: ("shown", ["swap", "steps"])},
+    ),
+    "swap not looked at": (
+        "evidence missed",
+        {**solution_08c, 3: ("not testable", [])},
+    ),
+    "examples not looked at": (
+        "evidence missed",
+        {**solution_08c, 1: ("not shown", [])},
     ),
     "ahead": ("claim 1", {**solution_08c, 1: ("shown", ["rows"])}),
     "behind": ("claim 1", {**solution_08c, 1: ("opposite", ["rows"])}),

@@ -1,5 +1,6 @@
 """Which one, when: quality and price, gains task by task, "fast" in four ways, verdicts."""
 
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -7,16 +8,13 @@ from statistics import fmean
 
 import matplotlib
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from .curves import LOSS, _margin, _place
 from .style import (
-    GREEN,
     GREY,
     ORANGE,
     RC,
-    VERMILION,
     CourseFigure,
     canvas,
     count_text,
@@ -25,9 +23,6 @@ from .style import (
     several,
     styles_of,
 )
-
-VERDICTS = {"shown": GREEN, "not shown": GREY, "opposite": VERMILION, "it depends": ORANGE,
-            "not testable": GREY}  # fmt: skip
 
 
 def quality_and_price(
@@ -38,6 +33,8 @@ def quality_and_price(
     bases: Iterable[str],
     named: Iterable[str] = (),
     linear: Iterable[str] = (),
+    close_up: Iterable[str] = (),
+    gain: tuple[float, float] | None = None,
     origin: str | None = None,
 ) -> CourseFigure:
     """One loss against several prices: a panel a price, a mark a method, and the front of means.
@@ -48,9 +45,12 @@ def quality_and_price(
         losses: method -> one loss a seed, at least 3.
         prices: what is paid, with its unit -> method -> how much. A method without a price is
             left out of that panel.
-        named: methods whose names are written beside their marks, in every panel; () for all. The
-            others stand in the legend.
+        named: methods whose names are written beside their marks, in every panel; () for all. What
+            is named in no panel stands in the legend.
         linear: prices on a linear axis; the others are on a log axis.
+        close_up: panels of few methods, all named, with a loss axis of their own.
+        gain: the base's loss and full fine-tuning's; the first panel then has a second axis, with
+            the share of the gain.
 
     Raises:
         ValueError: fewer than 3 seeds, or mixed bases.
@@ -58,16 +58,17 @@ def quality_and_price(
     one_base(bases)
     several(losses, "the method")
     styles = styles_of(losses)
+    told = set(named or losses).union(*(prices[price] for price in close_up))
     mark = {"ls": "", "ms": 7, "mec": "white", "mew": 0.4}
     legend = [
         (name, Line2D([], [], color=colour, marker=marker, **mark))
         for name, (colour, _, marker) in styles.items()
-        if named and name not in named
+        if name not in told
     ]
     figure, axes = canvas(
-        title, origin=origin, note="mark: mean of the seeds; bar: least to most; "
-        "line: the best mean for at most this price",
-        columns=len(prices), legend=legend, sharey=True, squeeze=False,
+        title, origin=origin, note="mark: mean of the seeds; bar: least to most; line: the best "
+        f"mean for at most this price{'; %: share of the gain of full' if gain else ''}",
+        columns=len(prices), legend=legend, sharey=not close_up, squeeze=False,
     )  # fmt: skip
     with matplotlib.rc_context(RC):
         values = [v for seeds in losses.values() for v in seeds]
@@ -82,7 +83,8 @@ def quality_and_price(
                 place.plot([x, x], [min(seeds), max(seeds)], color=colour, lw=1.2, zorder=3)
                 place.plot([x], [mean], marker=marker, color=colour, zorder=4, **mark)
                 spots.append((name, x, mean, colour, min(seeds), max(seeds)))
-            _margin(place, values, 0.1)
+            close = price in close_up
+            _margin(place, [v for n in paid for v in losses[n]] if close else values, 0.1)
             low, high = min(paid.values()), max(paid.values())
             room = (high - low) * 0.1
             place.set_xlim(*((low - room, high + 2.5 * room) if price in linear else
@@ -91,14 +93,20 @@ def quality_and_price(
             front = _steps([(x, mean) for _, x, mean, *_ in spots], top, right)
             place.plot(*zip(*front, strict=True), color=GREY, lw=1.1, zorder=1)
             place.xaxis.set_minor_locator(NullLocator())
-            if price not in linear:
+            if price not in linear or low > 1e3:
                 place.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count_text(x)))
             place.set(xlabel=price)
             place.grid(axis="y", color="#EEEEEE", lw=0.8)
             place.set_axisbelow(True)
-            shown = [spot for spot in spots if not named or spot[0] in named]
-            _place(figure, place, shown, pairwise(front))
+            shown = [spot for spot in spots if close or not named or spot[0] in named]
+            _place(figure, place, shown, pairwise(front), pointer_from=12)
         axes[0][0].set_ylabel(LOSS)
+        if gain:
+            base, whole = gain[0], gain[0] - gain[1]
+            share = axes[0][0].secondary_yaxis(
+                "right", (lambda y: (base - y) / whole, lambda x: base - x * whole)
+            )
+            share.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
     return figure
 
 
@@ -118,6 +126,7 @@ def gains_by_task(
     *,
     origin: str,
     zeros: Mapping[str, str],
+    counts: Mapping[str, int],
 ) -> CourseFigure:
     """A panel a task, a row a method: how much of full fine-tuning's gain it reaches, every seed.
 
@@ -127,6 +136,7 @@ def gains_by_task(
         tasks: task -> method -> one share a seed (1: full fine-tuning), at least 3. A task may lack
             some methods.
         zeros: task -> what 0 is there, written under its panel.
+        counts: method -> how many numbers it trains; the rows are in this order, most on top.
 
     Raises:
         ValueError: no tasks, fewer than 3 seeds, or a task of which zeros says nothing.
@@ -137,10 +147,11 @@ def gains_by_task(
         several(methods, f"{task}: the method")
         if task not in zeros:
             raise ValueError(f"zeros: what is 0 for {task!r}?")
-    names = list(dict.fromkeys(name for methods in tasks.values() for name in methods))
+    names = {name for methods in tasks.values() for name in methods}
+    names = sorted(names, key=counts.__getitem__, reverse=True)
     note = "share of full fine-tuning's gain; mark: mean; bar: least to most of the seeds"
     figure, axes = canvas(title, origin=origin, note=note, columns=len(tasks), sharey=True,
-                          squeeze=False)  # fmt: skip
+                          squeeze=False, size=(576, 150 + 32 * len(names)))  # fmt: skip
     styles = styles_of(names)
     with matplotlib.rc_context(RC):
         for place, (task, methods) in zip(axes[0], tasks.items(), strict=True):
@@ -159,7 +170,8 @@ def gains_by_task(
             place.set_xlim(low - 0.1 * (high - low), high + 0.1 * (high - low))
             place.set_xticks([0, 0.5, 1], ["0", "½", "1"])
             place.set_xlabel(f"1: full\n0: {zeros[task]}", fontsize=8)
-            place.set_yticks([-i for i in range(len(names))], names)
+            told = [f"{name}\n{counts[name]:,}" for name in names]
+            place.set_yticks([-i for i in range(len(names))], told)
             place.set_ylim(-len(names) + 0.5, 0.5)
             place.tick_params(axis="y", length=0)
             place.grid(axis="y", color="#EEEEEE", lw=0.8)
@@ -198,10 +210,13 @@ def four_ways(
     rows = -(-len(panels) // columns)
     styles = styles_of(names)
     figure, axes = canvas(title, origin=origin, rows=rows, columns=columns, sharey=True,
-                          squeeze=False, size=(576, 90 + 118 * rows))  # fmt: skip
+                          note="bars begin at 0, marks do not", squeeze=False,
+                          size=(576, 90 + 118 * rows))  # fmt: skip
     with matplotlib.rc_context(RC):
         for place, (measure, methods) in zip(axes.flat, panels.items(), strict=False):
             means = {}
+            least = min(fmean(f) if isinstance(f, Sequence) else f for f in methods.values())
+            digits = max(0, 2 - math.floor(math.log10(least)))  # three of the smallest, all alike
             for i, name in enumerate(names):
                 found = methods[name]
                 seeds = list(found) if isinstance(found, Sequence) else [found]
@@ -212,9 +227,11 @@ def four_ways(
                     place.plot([means[name]], [-i], marker=marker, color=colour, ms=6)
                 else:
                     place.barh(-i, means[name], color=colour, height=0.6, alpha=0.75)
-                place.annotate(f"{means[name]:.3g}", (max(seeds), -i), xytext=(7, 0), fontsize=8,
-                               textcoords="offset points", va="center")  # fmt: skip
-            least, most = min(means.values()), max(means.values())
+                place.annotate(
+                    f"{means[name]:,.{digits}f}", (max(seeds), -i), xytext=(7, 0), fontsize=8,
+                    textcoords="offset points", va="center",
+                )  # fmt: skip
+            most = max(means.values())
             if measure in log:
                 place.set_xscale("log")
                 place.set_xlim(least / 3, most * 8)
@@ -234,30 +251,30 @@ def four_ways(
 
 
 def verdict_table(rows: Sequence[tuple[str, str, str]], title: str) -> CourseFigure:
-    """A row a claim: the claim, its verdict as a coloured box, and the figure that decides.
+    """A row a claim: the claim, on what its truth depends, and what was found.
 
     Args:
-        rows: (claim, one of VERDICTS, what was measured).
+        rows: (claim, on what it depends, what was measured).
 
     Raises:
-        ValueError: no rows, or an unknown verdict.
+        ValueError: no rows.
     """
-    unknown = {verdict for _, verdict, _ in rows} - set(VERDICTS)
-    if unknown or not rows:
-        raise ValueError(f"rows: verdicts are {', '.join(VERDICTS)}, not {sorted(unknown)}.")
-    wrapped = [(textwrap.wrap(c, 31), v, textwrap.wrap(m, 43)) for c, v, m in rows]
-    heights = [14 * max(len(c), len(m), 2) + 12 for c, _, m in wrapped]
-    figure, axes = canvas(title, blank=True, size=(576, 40 + sum(heights)))
-    y = axes.get_ylim()[1]
+    if not rows:
+        raise ValueError("rows: nothing is given.")
+    wrapped = [(textwrap.wrap(c, 29), textwrap.wrap(d, 15), textwrap.wrap(m, 43))
+               for c, d, m in rows]  # fmt: skip
+    heights = [14 * max(map(len, row)) + 12 for row in wrapped]
+    figure, axes = canvas(title, blank=True, size=(576, 62 + sum(heights)))
+    y = axes.get_ylim()[1] - 18
     with matplotlib.rc_context(RC):
-        for (claim, verdict, measured), height in zip(wrapped, heights, strict=True):
+        for x, head in ((8, "claim"), (194, "depends on"), (308, "what was found")):
+            axes.text(x, y + 9, head, va="center", fontsize=8.5, color=GREY)
+        for (claim, depends, measured), height in zip(wrapped, heights, strict=True):
             axes.axhline(y, color="#DDDDDD", lw=0.8)
             middle = y - height / 2
             axes.text(8, middle, "\n".join(claim), va="center", fontsize=9)
-            colour = VERDICTS[verdict]
-            axes.add_patch(Rectangle((206, middle - 12), 86, 24, fc=colour, alpha=0.18, ec="none"))
-            axes.text(249, middle, verdict, va="center", ha="center", fontsize=9,
-                      fontweight="bold", color=ink(colour))  # fmt: skip
-            axes.text(304, middle, "\n".join(measured), va="center", fontsize=8.5)
+            axes.text(194, middle, "\n".join(depends), va="center", fontsize=9,
+                      fontweight="bold", color=ink(ORANGE))  # fmt: skip
+            axes.text(308, middle, "\n".join(measured), va="center", fontsize=8.5)
             y -= height
     return figure

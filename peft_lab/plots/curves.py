@@ -613,11 +613,12 @@ def against_parameters(
     return figure
 
 
-def _place(figure, axes, spots: list, lines: Iterable = ()) -> None:
+def _place(figure, axes, spots: list, lines: Iterable = (), pointer_from: float = 20) -> None:
     """Write each name near its point where it covers no other name, point, bar of seeds or line.
 
     Args:
         lines: both ends of each, level or upright.
+        pointer_from: a name further off its point, in pixels, has a thin line to it.
     """
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
@@ -656,7 +657,7 @@ def _place(figure, axes, spots: list, lines: Iterable = ()) -> None:
         points = 72 / figure.dpi
         text.set_position(((left - px) * points, (low - py) * points))
         text.set_va("bottom")
-        if reach > 20:
+        if reach > pointer_from:
             ex = min(max(px, left), left + w)
             ey = min(max(py, low), low + h)
             ends = axes.transData.inverted().transform([(px, py), (ex, ey)])

@@ -44,6 +44,7 @@ METHODS = {
     "LoRA 8": (SKY, "--", "X"),
     "DoRA 8": (SKY, ":", "d"),
     "LoRA 8 + embeddings": (NAVY, "-.", "*"),
+    "embeddings": (BROWN, "-", "h"),
     "Houlsby 8": (VERMILION, "-", "s"),
     "Pfeiffer 16": (VERMILION, "--", "d"),
     "parallel 16": (VERMILION, "-.", ">"),
