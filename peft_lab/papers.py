@@ -246,7 +246,8 @@ def _lora_others() -> Iterator[Row]:
         yield Row(LORA, "table 2", f"{name}, LoRA q, v, r = {rank}", "4 L d r", value, printed)
     medium, large = load_config("gpt2-medium"), load_config("gpt2-large")
     for config, name, printed, note in (
-        (medium, "medium", "354.92M", f"{NO_FORMULA}: 0.03% less by ours"), (large, "large", "774.03M", ""),
+        (medium, "medium", "354.92M", f"{NO_FORMULA}: 0.03% less by ours"),
+        (large, "large", "774.03M", ""),
     ):  # fmt: skip
         total = Fraction(total_parameters(config))
         yield Row(LORA, "table 3", f"GPT-2 {name}, all", "V d + ...", total, printed, note=note)
@@ -290,7 +291,8 @@ def _he() -> Iterator[Row]:
         ("MAM, l = 30 and r = 512", "2 l d x 3 L + 2 r d x 2 L",
          2 * 30 * d * attention * layers + 2 * 512 * d * feed_forward * layers, "6.7%", ""),
         ("LoRA feed-forward, as in table 6", "10 r d x 2 L",
-         10 * 102 * d * feed_forward * layers, "7.2%", "contradiction: table 6 differs from table 5"),
+         10 * 102 * d * feed_forward * layers, "7.2%",
+         "contradiction: table 6 differs from table 5"),
     ):  # fmt: skip
         share = Fraction(value, whole)
         place = "table 6" if note else "appendix B"
