@@ -159,8 +159,8 @@ _TABLE_4 = {
 _MISPRINTS = {
     ("small", 20, 0): "misprint: 20 x 512 is 10,240; digits swapped",
     ("small", 20, 1): "misprint: follows from the 10,420 beside it",
-    ("large", 100, 2): "misprint: 0.01307, a digit wrong",
-    ("xxl", 50, 1): "misprint: exceeds the totals for 100 and 150 tokens",
+    ("large", 100, 2): "misprint: 102,400 of 783,252,480 is 0.01307%",
+    ("xxl", 50, 1): "misprint: it exceeds those for 100 and 150 tokens; the total of 500",
 }
 
 
@@ -212,7 +212,7 @@ def _lora_gpt3() -> Iterator[Row]:
         (2, 2, "5.1M"), (8, 0, "10.1M"), (8, 8, "20.2M"), (32, 4, "44.1M"), (64, 0, "76.1M"),
     ):  # fmt: skip
         value = layers * PromptTuning(first + infix).expected_parameters(config)
-        what, note = f"prefix-layer {first} + {infix}", f"{NO_FORMULA}: 0.8 to 8% less by theirs"
+        what, note = f"prefix-layer {first} + {infix}", f"{NO_FORMULA}: by theirs 0.8 to 8% less"
         yield row(what, "L d (l_p + l_i)", value, printed, note=note)
     for width, printed in ((1, "7.1M"), (4, "21.2M"), (8, "40.1M"), (16, "77.9M"), (64, "304.4M")):
         value = adapter_h(d, layers, width)
@@ -233,7 +233,7 @@ def _lora_gpt3() -> Iterator[Row]:
     note = f"{OTHER}: 12 d L would be 14.2M; GPT-2's biases are 11 d L + d"
     yield row("BitFit", "11 d L + d", biases, "14.2M", note=note)
     total = FullFineTuning().expected_parameters(config)
-    note = f"{NO_FORMULA}: 0.37% less by ours"
+    note = f"{NO_FORMULA}: ours is 0.37% less"
     yield row("all", "12 L d^2 + 13 L d + (V + 2048) d + 2 d", total, "175,255.8M", note=note)
 
 
@@ -246,7 +246,7 @@ def _lora_others() -> Iterator[Row]:
         yield Row(LORA, "table 2", f"{name}, LoRA q, v, r = {rank}", "4 L d r", value, printed)
     medium, large = load_config("gpt2-medium"), load_config("gpt2-large")
     for config, name, printed, note in (
-        (medium, "medium", "354.92M", f"{NO_FORMULA}: 0.03% less by ours"),
+        (medium, "medium", "354.92M", f"{NO_FORMULA}: ours is 0.03% less"),
         (large, "large", "774.03M", ""),
     ):  # fmt: skip
         total = Fraction(total_parameters(config))

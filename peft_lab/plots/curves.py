@@ -368,9 +368,10 @@ def memory_stack(
                     )  # fmt: skip
                 left += value
             axes.text(left + 0.012 * most / scale, i, f"{left:.3g} {unit}", va="center", fontsize=9,
-                      fontweight="bold")  # fmt: skip
+                      fontweight="bold",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
         if card:
-            axes.axvline(card / scale, color="black", lw=1.4, ls=(0, (4, 2)))
+            axes.axvline(card / scale, color="black", lw=1.4, ls=(0, (4, 2)), zorder=1.5)
         axes.set_yticks(range(len(rows)), list(rows))
         axes.tick_params(axis="y", length=0, labelsize=9)
         axes.invert_yaxis()
