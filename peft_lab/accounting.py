@@ -124,9 +124,10 @@ def memory(
     `predicted_activation_bytes`.
 
     What is often told wrong: a soft prompt saves gradients and optimizer state, which are those of
-    its few vectors, and hardly any activations. The gradient must pass the whole frozen model to
+    its few vectors, and most activations stay. The gradient must pass the whole frozen model to
     reach them, and what each operation keeps for that is kept, frozen or not; what is saved is
-    the inputs of the frozen weights alone, and the prompt's own places cost more again.
+    the inputs of the frozen weights alone, and the prompt's own places cost more again: where
+    a text is less than two or three times as long as the prompt, nothing is saved.
     An original that a method has swapped out, to swap it back later, is not counted.
 
     Args:

@@ -340,12 +340,17 @@ def main(arguments: list[str] | None = None) -> int:
     ahead.add_argument(
         "model", help="e.g. llama-3-8b, storyteller-micro, a folder with config.json"
     )
-    ahead.add_argument("--method", help="e.g. lora; all of them if not given")
-    ahead.add_argument("--gpu", default="24GB", help="a size, or a card, e.g. A100-80GB")
-    ahead.add_argument("--rows", type=int, default=1, help="of a batch")
-    ahead.add_argument("--length", type=int, default=512, help="of a row, in tokens")
-    ahead.add_argument("--precision", default="bfloat16", help="of the weights, or float32")
-    ahead.add_argument("--optimizer", default="adamw", help="or sgd")
+    default = " (without it: %(default)s)"
+    ahead.add_argument("--method", help="one of them, e.g. lora (without it: all, by name)")
+    ahead.add_argument("--gpu", default="24GB", help=f"a size, or a card as A100-80GB{default}")
+    ahead.add_argument("--rows", type=int, default=1, help=f"texts in a batch{default}")
+    ahead.add_argument("--length", type=int, default=512, help=f"tokens of a text{default}")
+    ahead.add_argument(
+        "--precision",
+        default="bfloat16",
+        help=f"of the weights: bfloat16, float16, float32{default}",
+    )
+    ahead.add_argument("--optimizer", default="adamw", help=f"adamw or sgd{default}")
     options = parser.parse_args(arguments)
     if options.command == "doctor":
         return doctor()

@@ -62,9 +62,11 @@ def load_config(name: str | os.PathLike):
         if (folder / "config.json").is_file():
             return AutoConfig.from_pretrained(folder, local_files_only=True)
     own = sorted(path.parent.name for path in data_dir().glob("models/*/config.json"))
+    # T5 is there for the counts of papers: whoever mistyped a name wants a model to work with
+    decoders = [known for known, row in records.items() if row["config"]["model_type"] != "t5"]
     raise ValueError(
         f"model: there is no {name!r}; give a folder with a config.json, a model of the course "
-        f"({', '.join(own)}), or one of {', '.join(records)}."
+        f"({', '.join(own)}), or one of {', '.join(decoders)}."
     )
 
 

@@ -2,8 +2,9 @@
 
 Each row is one printed figure: where it stands, what it counts, the formula's inputs, and what we
 compute from the published configuration. `agrees` asks whether our number, rounded or cut as the
-paper does it, is the printed one to its last digit. Where it is not, `note` says what we know:
-a misprint, or a figure that no formula of the paper gives.
+paper does it, is the printed one to its last digit. Where it is not, `note` says what we know, and
+`kind` is its first words: a misprint, a contradiction between two tables, another count, or a
+figure that no formula of the paper gives.
 
     for row in rows(): print(row)
 """
@@ -70,6 +71,11 @@ class Row:
     @property
     def agrees(self) -> bool:
         return self.computed == self.printed
+
+    @property
+    def kind(self) -> str:
+        """Of what does not agree: the note up to its colon."""
+        return self.note.partition(":")[0]
 
     def __str__(self) -> str:
         mark = "=" if self.agrees else "!"
@@ -153,8 +159,8 @@ _TABLE_4 = {
 _MISPRINTS = {
     ("small", 20, 0): "misprint: 20 x 512 is 10,240; digits swapped",
     ("small", 20, 1): "misprint: follows from the 10,420 beside it",
-    ("large", 100, 2): "misprint: 0.01307, a digit wrong",
-    ("xxl", 50, 1): "misprint: exceeds the totals for 100 and 150 tokens",
+    ("large", 100, 2): "misprint: 102,400 of 783,252,480 is 0.01307%",
+    ("xxl", 50, 1): "misprint: it exceeds those for 100 and 150 tokens; the total of 500",
 }
 
 
@@ -180,7 +186,7 @@ def _lester() -> Iterator[Row]:
 
 # ---- Hu et al. -----------------------------------------------------------------------------------
 
-NO_FORMULA = "no formula of the paper gives it"
+NO_FORMULA, OTHER = "no formula", "another count"
 
 
 def adapter_h(d: int, layers: int, width: int) -> int:
@@ -206,7 +212,7 @@ def _lora_gpt3() -> Iterator[Row]:
         (2, 2, "5.1M"), (8, 0, "10.1M"), (8, 8, "20.2M"), (32, 4, "44.1M"), (64, 0, "76.1M"),
     ):  # fmt: skip
         value = layers * PromptTuning(first + infix).expected_parameters(config)
-        what, note = f"prefix-layer {first} + {infix}", f"{NO_FORMULA}; 0.8 to 8% less by theirs"
+        what, note = f"prefix-layer {first} + {infix}", f"{NO_FORMULA}: by theirs 0.8 to 8% less"
         yield row(what, "L d (l_p + l_i)", value, printed, note=note)
     for width, printed in ((1, "7.1M"), (4, "21.2M"), (8, "40.1M"), (16, "77.9M"), (64, "304.4M")):
         value = adapter_h(d, layers, width)
@@ -218,16 +224,16 @@ def _lora_gpt3() -> Iterator[Row]:
     ):  # fmt: skip
         value = LoRA(rank, targets=tuple(targets)).expected_parameters(config)
         what = f"LoRA {', '.join(targets)}, r = {rank}"
-        note = "twice 301.9, which was cut already" if printed == "603.8M" else ""
+        note = f"{OTHER}: twice 301.9, which was cut already" if printed == "603.8M" else ""
         yield row(what, f"{2 * len(targets)} L d r", value, printed, cut, note)
-    value, note = 2 * LoRA(4).expected_parameters(config), "roughly, they say; 36.0 MiB"
+    value, note = 2 * LoRA(4).expected_parameters(config), f"{OTHER}: roughly, they say; 36.0 MiB"
     yield Row(LORA, "section 4.2", "GPT-3, LoRA's file", "2 x 4 L d r", Fraction(value), "35 MB",
               note=note)  # fmt: skip
     biases = BitFit().expected_parameters(config)
-    note = f"{NO_FORMULA}; GPT-2's biases are 11 d L + d, 12 d L would be 14.2M"
+    note = f"{OTHER}: 12 d L would be 14.2M; GPT-2's biases are 11 d L + d"
     yield row("BitFit", "11 d L + d", biases, "14.2M", note=note)
     total = FullFineTuning().expected_parameters(config)
-    note = f"{NO_FORMULA}; 0.37% less"
+    note = f"{NO_FORMULA}: ours is 0.37% less"
     yield row("all", "12 L d^2 + 13 L d + (V + 2048) d + 2 d", total, "175,255.8M", note=note)
 
 
@@ -240,7 +246,8 @@ def _lora_others() -> Iterator[Row]:
         yield Row(LORA, "table 2", f"{name}, LoRA q, v, r = {rank}", "4 L d r", value, printed)
     medium, large = load_config("gpt2-medium"), load_config("gpt2-large")
     for config, name, printed, note in (
-        (medium, "medium", "354.92M", f"{NO_FORMULA}; 0.03% less"), (large, "large", "774.03M", ""),
+        (medium, "medium", "354.92M", f"{NO_FORMULA}: ours is 0.03% less"),
+        (large, "large", "774.03M", ""),
     ):  # fmt: skip
         total = Fraction(total_parameters(config))
         yield Row(LORA, "table 3", f"GPT-2 {name}, all", "V d + ...", total, printed, note=note)
@@ -248,7 +255,10 @@ def _lora_others() -> Iterator[Row]:
     what = "GPT-2 medium, top two blocks"
     yield Row(LORA, "table 3", what, "2 (12 d^2 + 13 d)", top, "25.19M")
     for config, name, printed in ((medium, "medium", "0.35M"), (large, "large", "0.77M")):
-        value, note = Fraction(LoRA(4).expected_parameters(config)), f"{NO_FORMULA} (r = 4 on q, v)"
+        value, note = (
+            Fraction(LoRA(4).expected_parameters(config)),
+            f"{NO_FORMULA}: ours is r = 4 on q, v",
+        )
         yield Row(LORA, "table 3", f"GPT-2 {name}, LoRA", "4 L d r", value, printed, note=note)
 
 
@@ -281,7 +291,8 @@ def _he() -> Iterator[Row]:
         ("MAM, l = 30 and r = 512", "2 l d x 3 L + 2 r d x 2 L",
          2 * 30 * d * attention * layers + 2 * 512 * d * feed_forward * layers, "6.7%", ""),
         ("LoRA feed-forward, as in table 6", "10 r d x 2 L",
-         10 * 102 * d * feed_forward * layers, "7.2%", "table 6 differs from table 5"),
+         10 * 102 * d * feed_forward * layers, "7.2%",
+         "contradiction: table 6 differs from table 5"),
     ):  # fmt: skip
         share = Fraction(value, whole)
         place = "table 6" if note else "appendix B"
@@ -334,8 +345,10 @@ def _thinking() -> Iterator[Row]:
 
 
 def _houlsby() -> Iterator[Row]:
-    """BERT-large, bottleneck 64 everywhere; they train its norms and the new head too."""
-    value, note = Fraction(adapter_h(1024, 24, 64), 335_141_888), "with norms and the new head"
+    """BERT-large, bottleneck 64 everywhere; they train its norms and the new head too: with the 49
+    norms (2 x 1024 each) it is 1.92%."""
+    value = Fraction(adapter_h(1024, 24, 64), 335_141_888)
+    note = f"{NO_FORMULA}: with its norms, which they train too, 1.92%"
     what, inputs = "BERT large, m = 64", "2 L (2 m d + d + m)"
     yield Row(HOULSBY, "text", what, inputs, value, "2.1%", note=note)
 

@@ -7,6 +7,7 @@ step takes was not measured here.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from . import footprint as fp
@@ -21,7 +22,8 @@ WAREDB = "https://waredb.com/processor/nvidia-geforce-rtx-4090"
 
 @dataclass(frozen=True)
 class Card:
-    """A graphics card. Rates are peaks of the dense tensor cores in half precision."""
+    """A graphics card. Rates are peaks of the dense tensor cores in half precision, their fastest:
+    a bound for other precisions too."""
 
     name: str
     memory: int  # bytes; a "24 GB" card has 24 GiB
@@ -74,7 +76,8 @@ class Planned:
         trained: numbers.
         file: bytes of what is saved, without its header.
         bytes: weights, gradients, optimizer, activations; None if nothing can be trained.
-        peak: bytes at the fullest moment; None where activations are not predicted.
+        moment: what lies in memory at the fullest moment, in bytes, see `peak_parts`; None where
+            activations are not predicted.
         share: of the card's memory.
         seconds: of a step, at least; None for a card whose rates are not known.
         bound: "operations" or "bytes": which of them takes the time.
@@ -85,17 +88,29 @@ class Planned:
     trained: int
     file: int
     bytes: fp.Bytes | None = None
-    peak: int | None = None
+    moment: Mapping[str, int] | None = None
     share: float | None = None
     seconds: float | None = None
     bound: str = ""
     note: str = ""
 
     @property
+    def peak(self) -> int | None:
+        """Bytes at the fullest moment."""
+        return None if self.moment is None else sum(self.moment.values())
+
+    @property
     def fits(self) -> bool | None:
-        """Whether the peak is below the card's memory. The driver takes some too, and memory is
-        handed out in pieces: above nine tenths do not count on it."""
+        """Whether the peak is below the card's memory."""
         return None if self.share is None else self.share <= 1
+
+    @property
+    def verdict(self) -> str:
+        """ "yes", "no", "?"; "tight" above nine tenths: the driver takes memory too, and memory
+        is handed out in pieces, so do not count on it."""
+        if self.share is None:
+            return "?"
+        return "no" if not self.fits else "tight" if self.share > 0.9 else "yes"
 
 
 @dataclass(frozen=True)
@@ -201,7 +216,8 @@ def _planned(name, method, config, card, rows, length, precision, optimizer) -> 
     found = fp.rehearsal(config, method, rows, length, precision)
     if found is None:
         return Planned(name, trained, file, needed, note="activations are not predicted")
-    peak = peak_bytes(needed, rows * (length - 1), dimensions(config).vocabulary)
+    moment = peak_parts(needed, rows * (length - 1), dimensions(config).vocabulary)
+    share = sum(moment.values()) / card.memory
     seconds, bound = None, ""
     if card.rate is not None:
         times = {
@@ -210,18 +226,26 @@ def _planned(name, method, config, card, rows, length, precision, optimizer) -> 
         }
         bound = max(times, key=times.get)
         seconds = times[bound]
-    return Planned(name, trained, file, needed, peak, peak / card.memory, seconds, bound)
+    return Planned(name, trained, file, needed, moment, share, seconds, bound)
 
 
-def peak_bytes(needed: fp.Bytes, scored: int, vocabulary: int) -> int:
-    """Bytes at the fullest moment of a step.
+def peak_parts(needed: fp.Bytes, scored: int, vocabulary: int) -> dict[str, int]:
+    """What lies in memory at the fullest moment of a step, in bytes.
 
     Either the backward pass begins: all activations are there, and the loss makes two gradients as
     large as its log-probabilities. Or it ends: all gradients are there, and the optimizer makes
     one more tensor as large as each of them.
     """
-    begins = needed.activations + 2 * 4 * scored * vocabulary
-    return needed.weights + needed.optimizer + max(begins, 2 * needed.gradients)
+    logits = 4 * scored * vocabulary
+    begins = {"activations": needed.activations, "temporary": 2 * logits}
+    ends = {"gradients": needed.gradients, "temporary": needed.gradients}
+    fullest = max(begins, ends, key=lambda moment: sum(moment.values()))
+    return {"weights": needed.weights, "optimizer": needed.optimizer, **fullest}
+
+
+def peak_bytes(needed: fp.Bytes, scored: int, vocabulary: int) -> int:
+    """Bytes at the fullest moment of a step."""
+    return sum(peak_parts(needed, scored, vocabulary).values())
 
 
 def moved(needed: fp.Bytes) -> int:
@@ -235,21 +259,24 @@ def plan_table(made: Plan) -> None:
     """Print a plan, a line a method."""
     card = made.card
     print(f"{made.model}: {made.parameters:,} parameters in {made.precision}")
-    print(f"{made.rows} x {made.length} tokens on {card.name}, {_gib(card.memory)}")
+    size = _gib(card.memory)
+    print(f"{made.rows} x {made.length} tokens on {card.name}: peaks up to {size} fit")
     print(f"{'method':<10}{'trained':>16}{'file':>11}{'activations':>13}{'peak':>12}"
           f"{'of card':>8}{'fits':>6}{'at least':>10}")  # fmt: skip
     for one in made.methods:
         if one.bytes is None:
             print(f"{one.name:<10}  {one.note}")
             continue
-        known = one.peak is not None
-        kept, peak = (_gib(one.bytes.activations), _gib(one.peak)) if known else ("?", "?")
-        share = f"{one.share:.0%}" if known else "?"
-        fits = "?" if not known else "no" if not one.fits else "tight" if one.share > 0.9 else "yes"
+        kept = peak = share = "?"
+        if one.peak is not None:
+            kept, peak = _gib(one.bytes.activations), one.peak / GIB
+            peak = f"{peak:.1f} GiB" if peak >= 1 else f"{peak:.2g} GiB"  # as the card's, always
+            share = f"{one.share:.0%}"
         step = "?" if one.seconds is None else _time(one.seconds)
         print(f"{one.name:<10}{one.trained:>16,}{_gib(one.file):>11}{kept:>13}{peak:>12}"
-              f"{share:>8}{fits:>6}{step:>10}")  # fmt: skip
-    print("peak: weights, optimizer state, and activations or gradients; by closed forms")
+              f"{share:>8}{one.verdict:>6}{step:>10}")  # fmt: skip
+    print("peak: weights, optimizer state, and the more of activations with the loss's gradients,")
+    print("      or all gradients with one temporary of their size; by closed forms, not measured")
     if any(one.seconds is not None for one in made.methods):
         print(f"at least: a step at the peak rates of {card.name}; real ones take longer")
 

@@ -616,9 +616,9 @@ def plan_bars(model, gpu: str, rows: int, length: int, precision: str = "bfloat1
     """What each method needs on a card, as ``plots.memory_stack`` takes it.
 
     Returns:
-        {"bars": method -> its four parts in bytes, "card": bytes of the card, "fit": names of
-        those that fit, "plan": the ``planner.Plan``}. A text longer than the model's context is
-        cut to it.
+        {"bars": method -> what lies in memory at its peak, in bytes, "card": bytes of the card,
+        "yes", "tight", "no": names of those that fit, hardly fit, do not fit, "plan": the
+        ``planner.Plan``}. A text longer than the model's context is cut to it.
     """
     from .model_configs import as_config
     from .planner import plan
@@ -627,11 +627,11 @@ def plan_bars(model, gpu: str, rows: int, length: int, precision: str = "bfloat1
     length = min(length, dimensions(config).context or length)
     made = plan(model, gpu=gpu, rows=rows, length=length, precision=precision)
     known = [one for one in made.methods if one.peak is not None]
-    parts = ("weights", "gradients", "optimizer", "activations")
+    parts = ("weights", "gradients", "optimizer", "activations", "temporary")
     return {
-        "bars": {one.name: {part: getattr(one.bytes, part) for part in parts} for one in known},
+        "bars": {one.name: {p: one.moment.get(p, 0) for p in parts} for one in known},
         "card": made.card.memory,
-        "fit": [one.name for one in known if one.fits],
+        **{v: [one.name for one in known if one.verdict == v] for v in ("yes", "tight", "no")},
         "plan": made,
     }
 
@@ -653,10 +653,14 @@ def plan_widget(
         from . import plots
 
         at = plan_bars(model, gpu, rows, length, precision)
-        title = f"{model} on {gpu}: {len(at['fit'])} of {len(at['bars'])} methods fit"
-        figure = plots.memory_stack(at["bars"], title, size=(576, 420), origin="by formula")
-        names = ", ".join(at["fit"]) or "none"
-        plots.show(figure, see=f"the card has {size_text(at['card'])}; what fits: {names}.")
+        title = f"{model} on {gpu}: {len(at['yes'])} of {len(at['bars'])} methods fit"
+        figure = plots.memory_stack(
+            at["bars"], title, size=(576, 420), origin="by formula", card=at["card"]
+        )
+        tight = f" Tight, above nine tenths: {', '.join(at['tight'])}." * bool(at["tight"])
+        names = ", ".join(at["yes"]) or "none"
+        plots.show(figure, see=f"the bars are peaks; the dashed line is the card, "
+                   f"{at['card'] / 2**30:.1f} GiB. What fits: {names}.{tight}")  # fmt: skip
 
     _play(
         draw,

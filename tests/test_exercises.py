@@ -815,14 +815,17 @@ def test_09_reveal_tells_how_far_off_a_guess_is(capsys):
     from peft_lab.exercises.nb09 import QUESTIONS, reveal
 
     found = dict(zip(QUESTIONS, (286_720, 37_748_736, 151.0, 74.8, 25.9), strict=True))
-    guesses = {"prompt": "2,867,200", "lora": None, "file": 15.1, "saved": 0}
+    guesses = {"prompt": "2,867,200", "lora": "8 MB", "file": 15.1, "memory": -5, "saved": 0}
     reveal(guesses, found)
     _, *lines = capsys.readouterr().out.splitlines()
     ends = [line[56:].split() for line in lines]
     assert ends == [
-        ["2,867,200", "286,720", "10.0"], ["(none)", "37,748,736"], ["15.1", "151", "10.0"],
-        ["(none)", "75"], ["0", "26"],
+        ["2,867,200", "286,720", "10.0", "times"], ["?", "37,748,736", "no", "number"],
+        ["15.1", "151", "10.0", "times"], ["-5", "75", "must", "be", "above", "0"],
+        ["0", "26", "26", "points"],
     ]  # fmt: skip
+    reveal({}, found)
+    assert capsys.readouterr().out.count("(none)") == 5
 
 
 def test_10b_the_first_entry_that_differs_is_shown(capsys):

@@ -1,6 +1,7 @@
 """Every figure that a paper's own formula gives, to its printed digits; and the list of the others,
 each with what is known of it. The list is complete on purpose: it is nowhere else."""
 
+from collections import Counter
 from fractions import Fraction
 
 import pytest
@@ -48,6 +49,13 @@ def test_the_list_of_the_others_is_complete_and_holds_nothing_else():
     assert len(lester) == 5 * 6 * 3 and sum(not row.agrees for row in lester) == 4
     cut = [row.what for row in lester if row.cut]
     assert cut == ["T5 1.1 xl, 20 tokens: share", "T5 1.1 xl, 100 tokens: share"]
+
+
+def test_each_of_the_others_is_of_one_kind():
+    kinds = Counter(row.kind for row in ROWS if not row.agrees)
+    assert kinds == {"misprint": 4, "contradiction": 1, "another count": 3, "no formula": 10}
+    norms = 49 * 2 * 1024
+    assert (papers.adapter_h(1024, 24, 64) + norms) / 335_141_888 == pytest.approx(0.0192, abs=5e-5)
 
 
 def test_misprints_contradict_their_own_table():

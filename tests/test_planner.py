@@ -28,7 +28,7 @@ def test_a_plan_says_what_count_and_memory_say():
         assert one.trained == count(settings, method).measured
         assert one.bytes == memory(settings, method, 2, 32).predicted
         assert one.file == 4 * one.trained
-        assert one.peak == peak_bytes(one.bytes, 2 * 31, 500)
+        assert one.peak == peak_bytes(one.bytes, 2 * 31, 500) == sum(one.moment.values())
         assert one.share == one.peak / (24 * GIB) and one.fits
         assert one.seconds > 0 and one.bound in ("operations", "bytes")
     assert made.parameters == count(settings, METHODS["full"]()).predicted
@@ -110,9 +110,18 @@ def test_where_a_method_does_not_fit_the_model(capsys):
     made = plan(settings, gpu="8GB", length=32)
     plan_table(made)
     said = capsys.readouterr().out
-    assert "?" in said and len(said.splitlines()) == 4 + len(METHODS)
+    assert "?" in said and len(said.splitlines()) == 5 + len(METHODS)
     assert "rank: 16 is above 8" in made["lora-all"].note and made["lora-all"].bytes is None
-    assert made["lora"].fits
+    assert made["lora"].fits and made["lora-all"].verdict == "?"
+
+
+def test_nine_tenths_are_tight():
+    peak = plan("llama-3-8b", "lora", "24GB")["lora"].peak / GIB
+    verdicts = [
+        plan("llama-3-8b", "lora", f"{peak / share:.3f}GB")["lora"].verdict
+        for share in (0.89, 0.91, 0.99, 1.01)
+    ]
+    assert verdicts == ["yes", "tight", "tight", "no"]
 
 
 def test_a_model_itself_and_a_method_itself():
@@ -130,6 +139,21 @@ def test_the_command(capsys):
     assert cli.main(["plan", "storyteller-nano", "--rows", "8"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in METHODS)
+
+
+def test_every_model_that_is_offered_can_be_planned(capsys):
+    assert cli.main(["plan", "gpt5"]) == 1
+    offered = capsys.readouterr().err.strip().rstrip(".").split("one of ")[1].split(", ")
+    assert len(offered) == 39 and "llama-3-8b" in offered
+    for name in offered:
+        assert cli.main(["plan", name, "--method", "prompt", "--length", "8"]) == 0
+
+
+def test_help_tells_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["plan", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "tokens of a text (without it: 512)" in said and "adamw or sgd" in said
 
 
 @pytest.mark.parametrize(

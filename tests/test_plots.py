@@ -159,6 +159,15 @@ def test_figure_has_title_and_size_and_nothing_is_clipped(name):
             assert inside, (what, box)
 
 
+@pytest.mark.parametrize("names", [("full", "LoRA 8"), ("one", "other")])
+def test_points_look_as_the_legend_says(names):
+    points = {name: {1e8: 0.3, 1e9: 0.02 + i} for i, name in enumerate(names)}
+    figure = plots.against_size(points, TITLE, ylabel="%")
+    (legend,) = figure.legends
+    drawn = [(line.get_color(), line.get_marker()) for line in figure.axes[0].lines]
+    assert drawn == [(h.get_color(), h.get_marker()) for h in legend.legend_handles]
+
+
 WITH_AXES = ["memory_stack", "loss_curves", "live_curve", "against_k", "heat_map", "with_band",
              "norms", "against_parameters", "rate_sensitivity", "beside", "against_rank",
              "learn_forget", "gaps_by_size"]  # fmt: skip

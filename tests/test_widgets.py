@@ -189,9 +189,27 @@ def test_plan_bars_over_the_grid(gpu):
         )
         assert at["plan"] == told and at["card"] == find_card(gpu).memory
         assert set(at["bars"]) == set(METHODS) - ({"bitfit"} if name == "llama-3-8b" else set())
-        assert at["fit"] == [one.name for one in told.methods if one.fits]
+        assert {*at["yes"], *at["tight"]} == {one.name for one in told.methods if one.fits}
+        assert all(told[method].share > 0.9 for method in at["tight"] + at["no"])
         for method, bars in at["bars"].items():
-            assert sum(bars.values()) == told[method].bytes.total
+            assert sum(bars.values()) == told[method].peak
+            assert (method in at["no"]) == (sum(bars.values()) > at["card"])
+
+
+def test_the_plan_is_drawn_as_peaks_beside_the_card(monkeypatch):
+    """16 rows of 512: the four parts of LoRA's step are less than this card, its peak is more."""
+    made = widgets.plan_bars("qwen2.5-0.5b", "16GB", 16, 512)["plan"]["lora"]
+    assert made.bytes.total < 16 * 2**30 < made.peak and made.verdict == "no"
+    figures = []
+    monkeypatch.setattr("peft_lab.plots.show", lambda figure, see: figures.append((figure, see)))
+    monkeypatch.setattr(widgets, "_play", lambda draw, **_: draw(
+        "qwen2.5-0.5b", "16GB", 16, 512, "bfloat16"))  # fmt: skip
+    widgets.plan_widget(["qwen2.5-0.5b"], ["16GB"])
+    ((figure, see),) = figures
+    (axes,) = figure.axes
+    (line,) = axes.lines
+    assert line.get_xdata()[0] == 16 and "GiB" in axes.get_xlabel() and "16.0 GiB" in see
+    assert f"{made.peak / 2**30:.3g} GiB" in {text.get_text() for text in axes.texts}
 
 
 VIEWS = {

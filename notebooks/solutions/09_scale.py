@@ -33,10 +33,11 @@ def variant_09a(config, rank):
     return total
 
 
-def _shapes(config, kv_heads=None):
+def _shapes(config, kv_heads=None, head_dim=None):
     d, inner = config.hidden_size, config.intermediate_size
-    q = config.num_attention_heads * config.head_dim
-    kv = (kv_heads or config.num_key_value_heads) * config.head_dim
+    head_dim = head_dim or config.head_dim
+    q = config.num_attention_heads * head_dim
+    kv = (kv_heads or config.num_key_value_heads) * head_dim
     return [(d, q), (d, kv), (d, kv), (q, d),
             (d, inner), (d, inner), (inner, d)]  # fmt: skip
 
@@ -89,6 +90,29 @@ def wrong_09a_outer(config, rank):
     return _count(config, rank, _shapes(config)) + rank * ends
 
 
+def wrong_09a_divided(config, rank):
+    head_dim = config.hidden_size // config.num_attention_heads
+    return _count(config, rank, _shapes(config, head_dim=head_dim))
+
+
+def wrong_09a_bare_heads(config, rank):
+    return _count(config, rank, _shapes(config, head_dim=1))
+
+
+def wrong_09a_output(config, rank):
+    d, own = config.hidden_size, _shapes(config)
+    return _count(config, rank, [*own[:3], (d, d), *own[4:]])
+
+
+def wrong_09a_no_v(config, rank):
+    own = _shapes(config)
+    return _count(config, rank, [*own[:2], *own[3:]])
+
+
+def wrong_09a_square(config, rank):
+    return solution_09a(config, rank) * rank
+
+
 VARIANTS_09A = {"matrix by matrix": variant_09a}
 WRONG_09A = {
     "query heads for kv heads": ("query heads", wrong_09a_heads),
@@ -100,6 +124,11 @@ WRONG_09A = {
     "inputs times outputs": ("whole matrices", wrong_09a_product),
     "A alone": ("A or B alone", wrong_09a_half),
     "the head too": ("embedding or head", wrong_09a_outer),
+    "hidden_size by heads": ("head_dim by division", wrong_09a_divided),
+    "heads alone": ("heads without head_dim", wrong_09a_bare_heads),
+    "o takes hidden_size": ("width for heads", wrong_09a_output),
+    "no v": ("one of k and v", wrong_09a_no_v),
+    "rank squared": ("other", wrong_09a_square),
 }
 
 # ---- 09b: step_bytes -------------------------------------------------
@@ -138,6 +167,15 @@ def wrong_09b_order(*given):
 
 def wrong_09b_sum(*given):
     return sum(solution_09b(*given))
+
+
+def wrong_09b_gib(*given):
+    return tuple(part / 2**30 for part in solution_09b(*given))
+
+
+def wrong_09b_half(frozen, trained, *places):
+    activations = solution_09b(frozen, trained, *places)[ACTIVATIONS]
+    return 2 * (frozen + trained), 2 * trained, 4 * trained, activations
 
 
 VARIANTS_09B = {"own numbers first": variant_09b}
@@ -215,6 +253,21 @@ WRONG_09B = {
             ),
         ),
     ),
+    "three moments": (
+        "three moments",
+        _changed(OPTIMIZER, lambda f, t, *_: 12 * t),
+    ),
+    "place in numbers": (
+        "place times 4",
+        _changed(
+            ACTIVATIONS,
+            lambda f, t, rows, length, virtual, place: (
+                4 * rows * (virtual + length) * place
+            ),
+        ),
+    ),
+    "bfloat16 throughout": ("bfloat16 throughout", wrong_09b_half),
+    "GiB": ("not bytes", wrong_09b_gib),
     "turned round": ("order", wrong_09b_order),
     "the sum": ("not four", wrong_09b_sum),
 }
@@ -360,6 +413,39 @@ def wrong_09c_slope(sizes, gaps):
     return solution_09c(sizes, gaps)[0]
 
 
+def wrong_09c_freedom(sizes, gaps):
+    slopes = _slopes(_logs(sizes), gaps)
+    return _about(fmean(slopes), 2.571 * stdev(slopes) / 5**0.5)
+
+
+def wrong_09c_too_few(sizes, gaps):
+    slopes = _slopes(_logs(sizes), gaps)
+    return _about(fmean(slopes), 3.182 * stdev(slopes) / 5**0.5)
+
+
+def wrong_09c_wide(sizes, gaps):
+    slopes = _slopes(_logs(sizes), gaps)
+    return _about(fmean(slopes), 2.9 * stdev(slopes) / 5**0.5)
+
+
+def wrong_09c_ends_of_seeds(sizes, gaps):
+    slopes = _slopes(_logs(sizes), gaps)
+    return fmean(slopes), min(slopes), max(slopes)
+
+
+def wrong_09c_axes(sizes, gaps):
+    x = _logs(sizes)
+    return interval(
+        linear_regression(seed, x).slope
+        for seed in zip(*gaps, strict=True)
+    )
+
+
+def wrong_09c_middle(sizes, gaps):
+    mean, low, high = solution_09c(sizes, gaps)
+    return low, mean, high
+
+
 VARIANTS_09C = {
     "by weights": variant_09c,
     "by numpy": variant_09c_numpy,
@@ -379,4 +465,13 @@ WRONG_09C = {
     "unpaired": ("unpaired", wrong_09c_unpaired),
     "low and high exchanged": ("other way round", wrong_09c_turned),
     "the slope alone": ("not three", wrong_09c_slope),
+    "5 degrees": ("degrees of freedom", wrong_09c_freedom),
+    "3 degrees": ("degrees of freedom", wrong_09c_too_few),
+    "another factor": ("other", wrong_09c_wide),
+    "least and greatest": (
+        "least and greatest",
+        wrong_09c_ends_of_seeds,
+    ),
+    "axes exchanged": ("axes", wrong_09c_axes),
+    "low, mean, high": ("order", wrong_09c_middle),
 }

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from types import SimpleNamespace
 
 from ..claims import interval, student
-from .core import Sheet, exercise, number, same
+from .core import Sheet, brief, exercise, number, same
 
 # --- the guesses --------------------------------------------------------------
 
@@ -20,16 +20,23 @@ QUESTIONS = {
 
 
 def reveal(guesses: dict, found: dict[str, float]) -> None:
-    """Print each guess beside what the package finds, and how many times off it is."""
-    print(f"{'':<56}{'guess':>12}{'found':>14}{'times off':>11}")
+    """Print each guess beside what the package finds, and how far off it is: times; percentages in
+    points."""
+    print(f"{'':<56}{'guess':>12}{'found':>14}{'off':>16}")
     for name, question in QUESTIONS.items():
-        guess, value = number(guesses.get(name)), found[name]
-        shown = "(none)" if guess is None else f"{guess:,.4g}" if guess < 1e4 else f"{guess:,.0f}"
-        off = ""
-        if guess is not None and guess > 0:
-            off = f"{max(guess / value, value / guess):,.1f}"
+        given, value = guesses.get(name), found[name]
+        guess = number(given)
+        if guess is None:
+            shown, off = ("(none)", "") if given in (None, ...) else ("?", "no number")
+        else:
+            shown = f"{guess:,.4g}" if guess < 1e4 else f"{guess:,.0f}"
+            off = "must be above 0"
+            if question.startswith("%"):
+                off = f"{abs(guess - value):,.0f} points"
+            elif guess > 0:
+                off = f"{max(guess / value, value / guess):,.1f} times"
         value = f"{value:,.0f}" if value >= 1000 else f"{value:.0f}"
-        print(f"{question:<56}{shown:>12}{value:>14}{off:>11}".rstrip())
+        print(f"{question:<56}{shown:>12}{value:>14}{off:>16}".rstrip())
 
 
 # --- 09a ----------------------------------------------------------------------
@@ -85,13 +92,30 @@ def check_09a(sheet: Sheet, answer) -> None:
         slip(of(many)),
     )
     narrow = [(d, d), *right[1:3], (d, d), *right[4:]]
+    once = [(d, d), *right[1:]]  # as many numbers as with o's inputs wrong and q right
     sheet.wrong(
         "width for heads",
-        "You took hidden_size for the outputs of q (and the inputs of o). They are "
+        "You took hidden_size for the outputs of q or the inputs of o. Both are "
         "num_attention_heads * head_dim, and that need not be the model's width.",
-        slip(of(narrow)) or slip(of([(d, d)] * 4 + right[4:]))
-        or slip(of(_matrices(config, head_dim=d // config.num_attention_heads))),
-    )  # fmt: skip
+        any(slip(of(made)) for made in (narrow, once, [(d, d)] * 4 + right[4:])),
+    )
+    sheet.wrong(
+        "head_dim by division",
+        "You divided hidden_size by the heads to get the width of one. The config states it: "
+        "head_dim, and here it is another number.",
+        slip(of(_matrices(config, head_dim=d // config.num_attention_heads))),
+    )
+    sheet.wrong(
+        "heads without head_dim",
+        "You took the number of heads for the numbers that they put out. Each head puts out "
+        "head_dim of them.",
+        slip(of(_matrices(config, head_dim=1))),
+    )
+    sheet.wrong(
+        "one of k and v",
+        "Keys or values are missing: k and v are two matrices, of the same shape.",
+        slip(of([right[0], *right[2:]])),
+    )
     sheet.wrong(
         "q and v only",
         "You counted q and v: what LoRA takes by default. The question is for all seven matrices.",
@@ -131,7 +155,11 @@ def check_09a(sheet: Sheet, answer) -> None:
         "here.",
         any(slip(lambda rank, k=k: of(right)(rank) + k * rank * (d + words)) for k in (1, 2)),
     )
-    sheet.finish(all(same(v, t) for v, t in zip(values, targets, strict=True)))
+    sheet.finish(
+        all(same(v, t) for v, t in zip(values, targets, strict=True)),
+        "Not yet, and not one of the usual slips. Write the seven shapes down with the numbers "
+        "above, and add up by hand for rank 1.",
+    )
 
 
 # --- 09b ----------------------------------------------------------------------
@@ -167,6 +195,13 @@ def check_09b(sheet: Sheet, answer) -> None:
     )
     sheet.wrong("not four", "Four numbers come back: return weights, gradients, optimizer, "
                 "activations.", not four)  # fmt: skip
+    sheet.wrong(
+        "not bytes",
+        "The right numbers in another unit. Bytes are asked for: not KB, MiB or GiB.",
+        any(all(same(tuple(n * unit for n in v), tuple(map(float, t)), 1e-3)
+                for v, t in zip(values, targets, strict=True))
+            for base in (1000, 1024) for unit in (base, base**2, base**3)),
+    )  # fmt: skip
     sheet.wrong("order", "The right numbers, in another order. Give weights, gradients, optimizer, "
                 "activations.",
                 all(sorted(v) == sorted(t) and not same(tuple(v), t)
@@ -185,6 +220,23 @@ def check_09b(sheet: Sheet, answer) -> None:
     def by_places(rule):
         return part("activations", lambda frozen, trained, *rest: rule(*rest))
 
+    sheet.wrong(
+        "bfloat16 throughout",
+        "You gave 2 bytes to the gradients and to each of AdamW's two numbers. What is trained is "
+        "the method's own here, in float32: 4 bytes each.",
+        by_numbers("gradients", lambda f, t: 2 * t) and by_numbers("optimizer", lambda f, t: 4 * t),
+    )
+    sheet.wrong(
+        "three moments",
+        "Your optimizer keeps three numbers for each trained one. AdamW keeps two; the gradient "
+        "and the number itself are in parts of their own.",
+        by_numbers("optimizer", lambda f, t: 12 * t),
+    )
+    sheet.wrong(
+        "place times 4",
+        "`place` is in bytes already: no factor 4.",
+        by_places(lambda rows, length, virtual, place: 4 * rows * (virtual + length) * place),
+    )
     sheet.wrong(
         "optimizer of the frozen",
         "AdamW keeps its two numbers for what it trains. The frozen weights are never given to it: "
@@ -295,7 +347,7 @@ def check_09c(sheet: Sheet, answer) -> None:
         sheet.note(f"  {size:>9,}  " + "  ".join(f"{gap:.3f}" for gap in gaps))
     listed = isinstance(value, (tuple, list)) and all(number(v) is not None for v in value)
     shown = tuple(float(v) for v in value) if listed else value
-    sheet.case("mean, low, high", target, shown)
+    sheet.case("mean, low, high", brief(target, 5), brief(shown, 5) if listed else value)
     sheet.broken(value)
     sheet.wrong("not three", "Three numbers come back: return mean, low, high.",
                 not listed or len(value) != 3)  # fmt: skip
@@ -339,6 +391,13 @@ def check_09c(sheet: Sheet, answer) -> None:
         "through the three points.",
         is_mean(fmean(steps)),
     )
+    sheet.wrong(
+        "axes",
+        "You put the sizes over the gaps. x is log10(size), y the gap: linear_regression(x, y).",
+        is_mean(fmean(_line(y, x) for y in seeds)),
+    )
+    sheet.wrong("order", "The mean stands between the ends. Return mean, low, high.",
+                mean < low < high and math.isclose(low, right, rel_tol=1e-3))  # fmt: skip
     sheet.wrong("mean", "The mean is not right yet: one slope for each seed, by least squares over "
                 "log10(size), then their mean.", not is_mean(right))  # fmt: skip
     n, spread = len(own), stdev(own)
@@ -357,6 +416,18 @@ def check_09c(sheet: Sheet, answer) -> None:
         "one standard error",
         "You took one standard error each side. A 95 % interval has student(5) = 2.776 of them.",
         is_half(spread / n**0.5),
+    )
+    sheet.wrong(
+        "degrees of freedom",
+        "Student's t is of other degrees of freedom than the mean has. Five slopes less one mean "
+        "are 4 degrees of freedom, 2.776. `student(n)` takes the number of values: student(5).",
+        any(is_half(t * spread / n**0.5) for t in (student(n - 1), student(n + 1))),
+    )
+    sheet.wrong(
+        "least and greatest",
+        "You gave the least and the greatest slope. They tell how far single seeds lie apart, and "
+        "with more seeds they only move outwards. An interval of the mean has its standard error.",
+        same((low, high), (min(own), max(own)), 1e-6),
     )
     sheet.wrong(
         "spread",
@@ -392,4 +463,8 @@ def check_09c(sheet: Sheet, answer) -> None:
         "each base: make one slope a seed, so that its luck drops out.",
         is_half(wide / n**0.5 / sum((a - fmean(x)) ** 2 for a in x)),
     )
-    sheet.finish(all(math.isclose(a, b, rel_tol=5e-3) for a, b in zip(shown, target, strict=True)))
+    half = (target[2] - target[1]) / 2
+    sheet.finish(
+        all(abs(a - b) < 5e-3 * half for a, b in zip(shown, target, strict=True)),
+        "The mean is right, the ends are not: mean ± student(5) · stdev(slopes) / √5.",
+    )

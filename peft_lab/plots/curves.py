@@ -326,11 +326,13 @@ def memory_stack(
     *,
     origin: str | None = None,
     size: tuple[int, int] = SIZE,
+    card: int | None = None,
 ) -> CourseFigure:
     """Bytes of a training step as stacked bars: predicted above measured, or one bar a method.
 
     Args:
         rows: name of the bar -> {"weights", "gradients", "optimizer", "activations": bytes}.
+        card: a card's memory in bytes: a vertical line, and all in GiB, as cards are counted.
     """
     if not rows:
         raise ValueError("rows: nothing is given to draw.")
@@ -339,8 +341,10 @@ def memory_stack(
     patch = matplotlib.patches.Patch
     legend = [(p, patch(facecolor=c, hatch=h, edgecolor="white")) for p, (c, h) in styles.items()]
     figure, axes = canvas(title, origin=origin, legend=legend, size=size)
-    most = max(sum(parts.values()) for parts in rows.values())
+    most = max(card or 0, *(sum(parts.values()) for parts in rows.values()))
     unit, scale = ("GB", 1e9) if most >= 2e9 else ("MB", 1e6) if most >= 2e6 else ("KB", 1e3)
+    if card:
+        unit, scale = "GiB", 2**30
     with matplotlib.rc_context(RC):
         for i, parts in enumerate(rows.values()):
             left = 0.0
@@ -364,7 +368,10 @@ def memory_stack(
                     )  # fmt: skip
                 left += value
             axes.text(left + 0.012 * most / scale, i, f"{left:.3g} {unit}", va="center", fontsize=9,
-                      fontweight="bold")  # fmt: skip
+                      fontweight="bold",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+        if card:
+            axes.axvline(card / scale, color="black", lw=1.4, ls=(0, (4, 2)), zorder=1.5)
         axes.set_yticks(range(len(rows)), list(rows))
         axes.tick_params(axis="y", length=0, labelsize=9)
         axes.invert_yaxis()

@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from .curves import BAND, _baselines, _draw_bands, _handles, _margin, _x_ticks
-from .style import RC, CourseFigure, canvas, end_labels, one_base, several, style_of
+from .style import RC, CourseFigure, canvas, end_labels, one_base, several, styles_of
 
 
 def against_size(
@@ -36,8 +36,8 @@ def against_size(
         handle.set_linestyle("")
     figure, axes = canvas(title, origin=origin, legend=legend, note="a point: a model")
     with matplotlib.rc_context(RC):
-        for i, points in enumerate(series.values()):
-            colour, _, marker = style_of(i)
+        for name, (colour, _, marker) in styles_of(series).items():
+            points = series[name]
             axes.plot(points.keys(), points.values(), ls="", marker=marker, ms=4, color=colour,
                       alpha=0.8)  # fmt: skip
         axes.set_xscale("log")
