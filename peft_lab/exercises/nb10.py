@@ -234,8 +234,9 @@ def check_10b(sheet: Sheet, answer) -> None:
          "row i gets pair which[i].",
          [y + added, y + kept]),
         ("no scale", "The rows have their own pairs. Only the scale is missing.", [y + change]),
-        ("scale by rank", "You divided the scale by the rank. `scale` is ready as it comes, alpha / "
-         "rank of notebook 06.",
+        ("scale by rank",
+         "You divided the scale by the rank. `scale` is ready as it comes: alpha / rank of "
+         "notebook 06.",
          [y + own / rank]),
         ("scale on everything", "The scale multiplies the change alone, not y.",
          [scale * (y + change)]),
