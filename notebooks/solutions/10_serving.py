@@ -101,6 +101,17 @@ def wrong_10a_quarter(config, parameters, customers, length):
     return customers * 2 * parameters, 2 * parameters + customers * file
 
 
+def wrong_10a_one_head(config, parameters, customers, length):
+    numbers = length * config.num_hidden_layers * 2 * config.head_dim
+    models = customers * 2 * parameters
+    return models, 2 * parameters + customers * 4 * numbers
+
+
+def wrong_10a_one_place(config, parameters, customers, length):
+    file = 4 * _numbers(config, 1)
+    return customers * 2 * parameters, 2 * parameters + customers * file
+
+
 VARIANTS_10A = {"layer by layer": variant_10a}
 WRONG_10A = {
     "the base for each": ("a base for each", wrong_10a_base_each),
@@ -115,6 +126,8 @@ WRONG_10A = {
     "a head by division": ("head_dim by division", wrong_10a_divided),
     "customers forgotten": ("no customers", wrong_10a_no_customers),
     "one file": ("one file for all", wrong_10a_one_file),
+    "one key-value head": ("one head", wrong_10a_one_head),
+    "length forgotten": ("one place", wrong_10a_one_place),
     "float16, keys only": ("a quarter of a file", wrong_10a_quarter),
 }
 
@@ -222,6 +235,11 @@ def wrong_10b_later_tokens(x, y, A, B, which, scale):
     return out
 
 
+def wrong_10b_by_rank(x, y, A, B, which, scale):
+    scale = scale / A.shape[1]
+    return y + scale * (x @ A[which].mT @ B[which].mT)
+
+
 VARIANTS_10B = {
     "row by row": variant_10b,
     "by einsum": variant_10b_einsum,
@@ -233,6 +251,7 @@ WRONG_10B = {
     "the mean of the pairs": ("mixes rows", wrong_10b_mean),
     "which is ignored": ("pairs in order", wrong_10b_order),
     "B of pair 0": ("A and B of unlike rows", wrong_10b_half),
+    "scale by rank": ("scale by rank", wrong_10b_by_rank),
     "no scale": ("no scale", wrong_10b_scale),
     "y is lost": ("no base", wrong_10b_no_base),
     "B A x": ("tokens are rows", wrong_10b_columns),
@@ -394,6 +413,28 @@ def wrong_10c_lists(lengths, mask):
     return [tensor.tolist() for tensor in solution_10c(lengths, mask)]
 
 
+def _with_n(n, lengths, mask):
+    virtual = torch.arange(n) >= n - lengths[:, None]
+    whole = torch.cat([virtual.long(), mask], dim=1)
+    return whole, (whole.cumsum(1) - 1).clamp_min(0)
+
+
+def wrong_10c_first_row(lengths, mask):
+    return _with_n(int(lengths[0]), lengths, mask)
+
+
+def wrong_10c_rows(lengths, mask):
+    return _with_n(len(lengths), lengths, mask)
+
+
+def wrong_10c_three(lengths, mask):
+    return _with_n(3, lengths, mask)
+
+
+def wrong_10c_sum(lengths, mask):
+    return _with_n(int(lengths.sum()) - 1, lengths, mask)
+
+
 VARIANTS_10C = {"row by row": variant_10c}
 WRONG_10C = {
     "padding on the right": ("the wrong side", wrong_10c_side),
@@ -424,4 +465,8 @@ WRONG_10C = {
     "cumsum down": ("down the columns", wrong_10c_down),
     "positions first": ("swapped", wrong_10c_swapped),
     "lists": ("lists", wrong_10c_lists),
+    "n is lengths[0]": ("n of the first row", wrong_10c_first_row),
+    "n is len(lengths)": ("n of rows", wrong_10c_rows),
+    "n is 3": ("n fixed", wrong_10c_three),
+    "n is the sum less 1": ("n", wrong_10c_sum),
 }

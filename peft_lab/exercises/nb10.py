@@ -19,11 +19,11 @@ def fleet_bytes(config, parameters: int, customers: int, length: int) -> tuple[i
 def check_10a(sheet: Sheet, answer) -> None:
     """``fleet_bytes(config, parameters, customers, length) -> models, files``."""
     config = SimpleNamespace(
-        hidden_size=24, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2,
+        hidden_size=24, num_hidden_layers=7, num_attention_heads=12, num_key_value_heads=3,
         head_dim=5,
     )  # fmt: skip
     asked = [(10_007, 1000, 5), (50_021, 30, 8)]
-    sheet.note("3 layers, 6 query heads on 2 key-value heads of width 5")
+    sheet.note("7 layers, 12 query heads on 3 key-value heads of width 5")
     targets = [fleet_bytes(config, *one) for one in asked]
     values = [sheet.attempt(answer, config, *one) for one in asked]
     for (count, customers, length), target, value in zip(asked, targets, values, strict=True):
@@ -39,7 +39,7 @@ def check_10a(sheet: Sheet, answer) -> None:
 
     def slip(models, files):  # what a rule for each of the two gives
         return all(
-            same(tuple(v), (models(p, c), files(p, c, n * 3 * 2 * 2 * 5)), 1e-9)
+            same(tuple(v), (models(p, c), files(p, c, n * 7 * 2 * 3 * 5)), 1e-9)
             for (p, c, n), v in zip(asked, values, strict=True)
         )
 
@@ -98,7 +98,18 @@ def check_10a(sheet: Sheet, answer) -> None:
         "layers once",
         "Your prefix stands in one layer. It stands in every layer, with keys and values of its "
         "own in each.",
+        slip(models, lambda p, c, n: files(p, c, n // 7)),
+    )
+    sheet.wrong(
+        "one head",
+        "You counted one key-value head. There are num_key_value_heads of them, each with a key "
+        "and a value of head_dim numbers at each place.",
         slip(models, lambda p, c, n: files(p, c, n // 3)),
+    )
+    sheet.wrong(
+        "one place",
+        "Your prefix has one place: `length` is not in your sum.",
+        slip(models, lambda p, c, n: files(p, c, 7 * 2 * 3 * 5)),
     )
     sheet.wrong(
         "half a file",
@@ -110,19 +121,19 @@ def check_10a(sheet: Sheet, answer) -> None:
         "query heads",
         "You counted a key and a value for each query head. Several query heads share one "
         "key-value head here: num_key_value_heads * head_dim numbers, not num_attention_heads.",
-        slip(models, lambda p, c, n: files(p, c, 3 * n)),
+        slip(models, lambda p, c, n: files(p, c, 4 * n)),
     )
     sheet.wrong(
         "the model's width",
         "Your keys are as wide as the model, hidden_size. Here they are narrower: "
         "num_key_value_heads * head_dim numbers.",
-        slip(models, lambda p, c, n: files(p, c, n * 24 // 10)),
+        slip(models, lambda p, c, n: files(p, c, n * 24 // 15)),
     )
     sheet.wrong(
         "head_dim by division",
         "You worked the width of a head out, hidden_size // num_attention_heads. In this model it "
         "is another: config.head_dim.",
-        slip(models, lambda p, c, n: files(p, c, n * 8 // 10)),
+        slip(models, lambda p, c, n: files(p, c, n * 2 // 5)),
     )
     sheet.finish(all(same(tuple(v), t, 1e-9) for v, t in zip(values, targets, strict=True)))
 
@@ -223,6 +234,10 @@ def check_10b(sheet: Sheet, answer) -> None:
          "row i gets pair which[i].",
          [y + added, y + kept]),
         ("no scale", "The rows have their own pairs. Only the scale is missing.", [y + change]),
+        ("scale by rank",
+         "You divided the scale by the rank. `scale` is ready as it comes: alpha / rank of "
+         "notebook 06.",
+         [y + own / rank]),
         ("scale on everything", "The scale multiplies the change alone, not y.",
          [scale * (y + change)]),
         ("no base", "The change is right, and y is lost: the frozen layer's output belongs to it.",
@@ -257,6 +272,9 @@ def check_10c(sheet: Sheet, answer) -> None:
     mask = torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1]])  # (B, T)
     whole, positions = columns(lengths, mask)
     value = sheet.attempt(answer, lengths, mask)
+    later = torch.tensor([2, 0, 5, 1])  # the longest is neither the first nor as long as the batch
+    later_mask = torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]])
+    second_batch = sheet.attempt(answer, later, later_mask)
     pair = isinstance(value, (tuple, list)) and len(value) == 2
     first, second = value if pair else (value, value)
     sheet.note("three rows: prompts of 3, 1 and 0 vectors; texts of 3, 4 and 2 tokens, padded")
@@ -386,4 +404,29 @@ def check_10c(sheet: Sheet, answer) -> None:
     )
     sheet.wrong("one off", "The positions are one off: the first one is 0.",
                 placed(positions + 1) or placed(positions - 1))  # fmt: skip
-    sheet.finish(placed(positions))
+    if not placed(positions):
+        sheet.finish(False)
+    _another_batch(sheet, later, later_mask, second_batch)
+
+
+def _another_batch(sheet: Sheet, lengths, mask, value) -> None:
+    """The second batch of 10c, shown only where the first is right: is n the longest prompt?"""
+    whole, positions = columns(lengths, mask)
+    first, second = value if isinstance(value, (tuple, list)) else (value, value)
+    sheet.note("the first batch is right. Another: prompts of 2, 0, 5 and 1")
+    sheet.case("the mask", whole, first)
+    sheet.case("the positions (only those where the mask is 1 count)", positions, second)
+    sheet.broken(value)
+    rows, T = mask.shape
+    n = first.shape[1] - T if isinstance(first, torch.Tensor) and first.ndim == 2 else None
+    longest = "n is the longest prompt of *this* batch, lengths.max(): 5 here."
+    for kind, taken, text in (
+        ("n of the first row", int(lengths[0]), "You took n from the first row, lengths[0]."),
+        ("n of rows", rows, "You took the number of rows for n, len(lengths)."),
+        ("n fixed", 3, "There are 3 virtual columns, as in the first batch."),
+    ):
+        sheet.wrong(kind, f"{text} It fits the first batch by chance. {longest}", n == taken)
+    sheet.wrong("n", f"The columns are too many or too few. {longest}", shape(first) != whole.shape)
+    there = whole.bool()
+    right = same(first.double(), whole.double()) and shape(second) == positions.shape
+    sheet.finish(right and same(second[there].double(), positions[there].double()))
