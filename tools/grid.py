@@ -344,6 +344,9 @@ EXPERIMENTS = {
             *one_task(MANY[:2]),
             # the control: many tasks from as many rows as one has
             *varied(MANY[:2], "train_rows", [96]),
+            # and many tasks in as many steps as the six of one task have together
+            *varied([{**one, "rates": around("instructions", one["arm"])} for one in MANY[:2]],
+                    "steps", [1200]),
         ],
     },
     "layers": {  # 02: which blocks are trained
