@@ -63,9 +63,10 @@ class Ladder:
     """The stored runs of the experiment `instructions`, asked for one rung or one job.
 
     `runs` are those of each way to train, at its best learning rate, one a seed: "many tasks, all",
-    "many tasks, few", "many tasks, prompt", "many tasks, 96 rows, all" and "... few", "past only,
-    few" and so on for each trained job, "one task, all" and "one task, few" (the six of them as
-    one, see `joined`), and the "base".
+    "many tasks, few", "many tasks, prompt", "many tasks, 96 rows, all" and "... few", "many tasks,
+    longer, all" and "... few" (1,200 steps in place of 200), "past only, few" and so on for each
+    trained job, "one task, all" and "one task, few" (the six of them as one, see `joined`), and the
+    "base".
 
     Measures, of each test row: "loss" of the right answer; "worth" of the instruction, which is
     the loss after another job's instruction less the loss after its own (both in nats a token);
@@ -84,6 +85,7 @@ class Ladder:
             self.runs |= {f"{family} only, {name}": group for family, group in alone.items()}
             self.runs[f"one task, {name}"] = self.joined(alone)
             self.runs[f"many tasks, 96 rows, {name}"] = rows[f"{arm}, 96 train_rows"]
+            self.runs[f"many tasks, longer, {name}"] = rows[f"{arm}, 1200 steps"]
             self.runs[f"many tasks, {name}"] = rows[arm]
 
     def joined(self, of_family: dict[str, list[dict]]) -> list[dict]:
@@ -128,7 +130,10 @@ class Ladder:
 
     def seeds(self, way: str, measure: str, rung: str, family: str | None = None) -> list[float]:
         """One value a seed (the base: one), a mean over tokens, of "right" over rows."""
-        at = self.places(rung, family)
+        return self.over(way, measure, self.places(rung, family))
+
+    def over(self, way: str, measure: str, at: list[int]) -> list[float]:
+        """As `seeds`, over the test rows of these numbers."""
         weights = self._weights(measure, at)
         return [
             sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)

@@ -224,7 +224,12 @@ def stored_runs(task):
     arms = [
         f"{a}{b}"
         for a in ("full", "LoRA 8, all")
-        for b in ("", ", 96 train_rows", *(f", {family} only" for family in families))
+        for b in (
+            "",
+            ", 96 train_rows",
+            ", 1200 steps",
+            *(f", {family} only" for family in families),
+        )
     ]
     runs = []
     for k, arm in enumerate([*arms, "prompt", "base"]):

@@ -34,6 +34,10 @@ def wrong_11a_sum(own, swapped, tokens):
     return sum(swapped) - sum(own)
 
 
+def wrong_11a_own(own, swapped, tokens):
+    return sum(swapped) / sum(tokens)
+
+
 def wrong_11a_share(own, swapped, tokens):
     return 1 - sum(own) / sum(swapped)
 
@@ -57,6 +61,7 @@ WRONG_11A = {
     "the mean of the rows' means": ("mean of rows", wrong_11a_rows),
     "nats a row": ("a row", wrong_11a_row),
     "not divided": ("not divided", wrong_11a_sum),
+    "own forgotten": ("own forgotten", wrong_11a_own),
     "a share": ("share", wrong_11a_share),
     "never below zero": ("not negative", wrong_11a_positive),
     "one a row": ("a list", wrong_11a_each),
@@ -146,6 +151,11 @@ def wrong_11b_seen_sentences(rows, test):
     return [r for r in rest if r["sentence"] not in known]
 
 
+def wrong_11b_out(rows, test):
+    kept = solution_11b(rows, test)
+    return [row for row in rows if row not in kept]
+
+
 def wrong_11b_order(rows, test):
     return solution_11b(rows, test)[::-1]
 
@@ -206,6 +216,7 @@ WRONG_11B = {
         "seen words, seen sentence",
         wrong_11b_seen_sentences,
     ),
+    "those to keep out": ("turned round", wrong_11b_out),
     "backwards": ("the order", wrong_11b_order),
     "each row many times": ("a row twice", wrong_11b_twice),
 }

@@ -61,10 +61,17 @@ def check_11a(sheet: Sheet, answer) -> None:
         given(lambda own, swapped, tokens: sum(swapped) - sum(own)),
     )
     sheet.wrong(
+        "own forgotten",
+        "That is the loss with the other words alone. Worth is what the own words change: the own "
+        "loss goes off it.",
+        given(lambda own, swapped, tokens: sum(swapped) / sum(tokens)),
+    )
+    sheet.wrong(
         "share",
         "That is a share of the loss. Nats a token are asked: the difference over the tokens.",
         given(lambda own, swapped, tokens: 1 - sum(own) / sum(swapped))
-        or given(lambda own, swapped, tokens: sum(swapped) / sum(own) - 1),
+        or given(lambda own, swapped, tokens: sum(swapped) / sum(own) - 1)
+        or given(lambda own, swapped, tokens: sum(swapped) / sum(own)),
     )
     sheet.wrong(
         "not negative",
@@ -135,6 +142,8 @@ def check_11b(sheet: Sheet, answer) -> None:
         return row in rows
 
     bell, cat, new_words, new_task, goat, owl, fox = POOL
+    sheet.wrong("turned round", "These are the rows to keep *out*: the others may be trained.",
+                rows == [row for row in POOL if row not in target])  # fmt: skip
     sheet.wrong("a row twice", "A row comes back more than once. (A loop over the test inside a "
                 "loop over the rows adds it once for each test row.)",
                 any(rows.count(row) > 1 for row in POOL))  # fmt: skip
@@ -202,23 +211,25 @@ def fair_pairs(arms: dict[str, dict], thing: str) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+THINGS = ("tasks", "rows", "steps", "parameters")
 ARMS = {
-    "one task, all": {"tasks": 1, "rows": 96, "parameters": "all"},
-    "one task, few": {"tasks": 1, "rows": 96, "parameters": "few"},
-    "many tasks, 96 rows, all": {"tasks": 6, "rows": 96, "parameters": "all"},
-    "many tasks, 96 rows, few": {"tasks": 6, "rows": 96, "parameters": "few"},
-    "many tasks, all": {"tasks": 6, "rows": 576, "parameters": "all"},
-    "many tasks, few": {"tasks": 6, "rows": 576, "parameters": "few"},
+    f"{name}, {parameters}": dict(zip(THINGS, (*settings, parameters), strict=True))
+    for name, settings in {
+        "one task": (1, 96, 200),
+        "many tasks, 96 rows": (6, 96, 200),
+        "many tasks": (6, 576, 200),
+        "many tasks, longer": (6, 576, 1200),
+    }.items()
+    for parameters in ("all", "few")
 }
 
 
 @exercise("11c", "fair_pairs", fair_pairs)
 def check_11c(sheet: Sheet, answer) -> None:
     """``fair_pairs(arms, thing) -> [(name, name), ...]``."""
-    things = ("tasks", "rows", "parameters")
-    values = {thing: sheet.attempt(answer, ARMS, thing) for thing in things}
-    targets = {thing: _pairs(fair_pairs(ARMS, thing)) for thing in things}
-    for thing in things:
+    values = {thing: sheet.attempt(answer, ARMS, thing) for thing in THINGS}
+    targets = {thing: _pairs(fair_pairs(ARMS, thing)) for thing in THINGS}
+    for thing in THINGS:
         sheet.case(thing, _told(targets[thing]), _told(_pairs(values[thing]), values[thing]))
     for value in values.values():
         sheet.broken(value)
@@ -239,7 +250,7 @@ def check_11c(sheet: Sheet, answer) -> None:
 
     sheet.wrong(
         "nothing found",
-        "Nothing came back, for none of the three. (Is a list compared "
+        "Nothing came back, for none of the four. (Is a list compared "
         'with a text? ["tasks"] == "tasks" is never true.)',
         not everything,
     )
@@ -266,7 +277,7 @@ def check_11c(sheet: Sheet, answer) -> None:
         "know why.",
         bool(two),
     )  # fmt: skip
-    sheet.finish(all(set(found[thing]) == set(targets[thing]) for thing in things))
+    sheet.finish(all(set(found[thing]) == set(targets[thing]) for thing in THINGS))
 
 
 def _pairs(value) -> list[frozenset] | None:
