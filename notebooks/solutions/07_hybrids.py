@@ -236,6 +236,25 @@ def wrong_07b_no_leaf(d):
     return weight, torch.zeros((), requires_grad=True)
 
 
+def wrong_07b_in_place(h, change, weight, bias):
+    h += torch.sigmoid(h @ weight + bias)[..., None] * change
+    return h
+
+
+def wrong_07b_change_in_place(h, change, weight, bias):
+    change *= torch.sigmoid(h @ weight + bias)[..., None]
+    return h + change
+
+
+def wrong_07b_no_axis(h, change, weight, bias):
+    return h + torch.sigmoid(h @ weight + bias) * change
+
+
+def wrong_07b_sum(h, change, weight, bias):
+    gate = torch.sigmoid((h + change) @ weight + bias)  # (B, T)
+    return h + gate[..., None] * change
+
+
 VARIANTS_07B = {
     "by hand": (variant_07b_new_gate, variant_07b_gated),
 }
@@ -270,6 +289,14 @@ WRONG_07B = {
         "no gradient", (solution_07b_new_gate, wrong_07b_no_grad)),
     "no leaf": (
         "not a leaf", (wrong_07b_no_leaf, solution_07b_gated)),
+    "h += ...": (
+        "in place", (solution_07b_new_gate, wrong_07b_in_place)),
+    "change *= gate": (
+        "in place", (solution_07b_new_gate, wrong_07b_change_in_place)),
+    "[..., None] forgotten": (
+        "no axis", (solution_07b_new_gate, wrong_07b_no_axis)),
+    "reads h + change": (
+        "reads the change", (solution_07b_new_gate, wrong_07b_sum)),
 }  # fmt: skip
 
 # ---- 07c: hybrid_gain ------------------------------------------------
@@ -410,6 +437,39 @@ def wrong_07c_validation(hybrid, part):
     return interval(a[seed] - b[seed] for seed in a)
 
 
+def _spread(hybrid, part, factor, spread=stdev):
+    a, b = _both(hybrid, part)
+    gains = [a[seed] - b[seed] for seed in a]
+    half = factor * float(spread(gains))
+    return fmean(gains), fmean(gains) - half, fmean(gains) + half
+
+
+def wrong_07c_no_root_normal(hybrid, part):
+    return _spread(hybrid, part, 1.96)
+
+
+def wrong_07c_no_root(hybrid, part):
+    return _spread(hybrid, part, 2.776)
+
+
+def wrong_07c_no_root_numpy(hybrid, part):
+    return _spread(hybrid, part, 2, np.std)
+
+
+def wrong_07c_one_spread(hybrid, part):
+    return _spread(hybrid, part, 1)
+
+
+def wrong_07c_order(hybrid, part):
+    mean, low, high = solution_07c(hybrid, part)
+    return low, mean, high
+
+
+def wrong_07c_per_cent(hybrid, part):
+    a, b = _both(hybrid, part)
+    return interval(100 * (a[seed] - b[seed]) / a[seed] for seed in a)
+
+
 VARIANTS_07C = {"by torch": variant_07c}
 WRONG_07C = {
     "best seed against best": ("best seeds", wrong_07c_best),
@@ -426,4 +486,10 @@ WRONG_07C = {
     "all pairs": ("every rate", wrong_07c_all),
     "one rate for both": ("one rate", wrong_07c_one_rate),
     "gain on validation": ("validation", wrong_07c_validation),
+    "mean ± 1.96 stdev": ("no root", wrong_07c_no_root_normal),
+    "mean ± 2.776 stdev": ("no root", wrong_07c_no_root),
+    "mean ± 2 np.std": ("no root", wrong_07c_no_root_numpy),
+    "mean ± stdev": ("no root", wrong_07c_one_spread),
+    "low, mean, high": ("order", wrong_07c_order),
+    "in per cent": ("relative", wrong_07c_per_cent),
 }

@@ -2,7 +2,7 @@
 
 from numbers import Integral, Real
 from random import Random
-from statistics import fmean
+from statistics import fmean, stdev
 from types import SimpleNamespace
 
 import torch
@@ -156,7 +156,11 @@ def check_07b(sheet: Sheet, new, run) -> None:
             start = torch.sigmoid(h @ made[0].reshape(d).float() + made[1].reshape(()).float())
     nothing = NOTHING if made is NOTHING or isinstance(made, Failure) else "-"
     sheet.case("gates of the first row", [0.5, 0.5, 0.5], start[0].tolist() if fits else nothing)
-    sheet.broken(value)
+    axis = (
+        "If it was the gate times the change: the gate is (B, T), the change (B, T, d). Give the "
+        "gate an axis at the end, gate[..., None], or the gate of one token meets another's."
+    )
+    sheet.broken(value, {"must match the size": ("no axis", axis)})
     sheet.broken(made)
     sheet.wrong("not a tensor", "gated gives back one tensor, as large as h: (B, T, d).",
                 not isinstance(value, torch.Tensor))  # fmt: skip
@@ -164,7 +168,7 @@ def check_07b(sheet: Sheet, new, run) -> None:
         scores = h @ weight + bias  # (B, T)
         gate = torch.sigmoid(scores)[..., None]  # (B, T, 1)
         mean = torch.sigmoid(h.mean(1) @ weight + bias)[:, None, None]
-        other = torch.sigmoid(change @ weight + bias)[..., None]
+        others = [torch.sigmoid(x @ weight + bias)[..., None] for x in (change, h + change)]
         seen = torch.arange(1, h.shape[1] + 1)[:, None]  # (T, 1)
         running = torch.sigmoid((h.cumsum(1) / seen) @ weight + bias)[..., None]  # (B, T, 1)
         kinds = [
@@ -194,8 +198,9 @@ def check_07b(sheet: Sheet, new, run) -> None:
             ("bias outside", "The bias is added outside the sigmoid. There it makes gates below 0 "
              "or above 1. It belongs to the score: sigmoid(h @ weight + bias).",
              [h + (torch.sigmoid(h @ weight) + bias)[..., None] * change]),
-            ("reads the change", "Your gate is computed from the change; it should look at h.",
-             [h + other * change]),
+            ("reads the change", "Your gate is computed from the change, or from h with the "
+             "change in it; it should look at h alone, as it came in.",
+             [h + other * change for other in others]),
             ("a gate a number", "That is a gate for each of the d numbers. Here a token has one: "
              "multiply h with the weight and sum up, h @ weight.",
              [h + torch.sigmoid(h * weight + bias) * change]),
@@ -233,6 +238,13 @@ def check_07b(sheet: Sheet, new, run) -> None:
         "At the start the gates are not at one half. A random weight or another bias favours some "
         "tokens before anything is learned: weight and bias at 0.",
         not bool(((start - 0.5).abs() < 1e-6).all()),
+    )
+    sheet.wrong(
+        "in place",
+        "The values are right, but you write into a tensor that was given to you (+=, *=). Its old "
+        "values are gone, and autograd still needs them. Make a new one: return h + ... instead "
+        "of h += ...",
+        same(value, target) and bool(sheet.changed),
     )
     sheet.wrong(
         "no gradient",
@@ -304,6 +316,8 @@ def check_07c(sheet: Sheet, answer) -> None:
         not three or not all(isinstance(v, Real) for v in value),
     )
     found = tuple(float(v) for v in value)
+    sheet.wrong("order", "The numbers are right, in another order: mean first, then low, high.",
+                same(found, (target.low, target.mean, target.high), 1e-4))  # fmt: skip
     sheet.wrong("sign", "The sign is wrong: a gain is the part's loss less the hybrid's.",
                 same(found, (-target.mean, -target.high, -target.low)))  # fmt: skip
 
@@ -356,6 +370,21 @@ def check_07c(sheet: Sheet, answer) -> None:
         "That is the gain on validation. It has chosen the rates; the gain is measured on "
         "test_nats.",
         both(lambda runs: _at(runs, best_learning_rate(runs), "validation_nats")),
+    )
+    shares = [(parts[seed] - hybrids[seed]) / parts[seed] for seed in parts]
+    sheet.wrong(
+        "relative",
+        "You divided by the part's loss. Asked is the gain in nats, the plain difference.",
+        any(same(found, interval(unit * share for share in shares), 1e-4) for unit in (1, 100)),
+    )
+    gains = [parts[seed] - hybrids[seed] for seed in parts]
+    spreads = (stdev(gains), stdev(gains) * (1 - 1 / len(gains)) ** 0.5)  # over n - 1, over n
+    wide = [k * spread for spread in spreads for k in (1.96, 2, 2.571, 2.776)] + [spreads[0]]
+    sheet.wrong(
+        "no root",
+        "The mean and the pairs are right. But you took the spread of *one* difference. The mean "
+        "of five is surer than one: its standard error is stdev / √5. interval(differences) knows.",
+        any(same(found, (target.mean, target.mean - w, target.mean + w), 1e-4) for w in wide),
     )
     ordered = zip(sorted(parts.values()), sorted(hybrids.values()), strict=True)
     sheet.wrong(

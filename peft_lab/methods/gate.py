@@ -8,8 +8,10 @@ from torch import nn
 class Gate(nn.Module):
     """sigmoid(w x + b), one number in (0, 1) a token. It starts half open: w = 0, b = 0.
 
-    Mao et al. take the mean over the sentence (their section 3). In a model that reads from left to
-    right that would let a token see what comes after it, so here each token has its own.
+    In the authors' code (github.com/morningmoni/UniPELT, read for BERT) each token gets such a
+    number too, and then the *mean of these numbers* over all positions is the gate, one a text. In
+    a model that reads from left to right that would let a token see what comes after it, so here
+    each token keeps its own. Theirs start from random weights, ours exactly half open.
     """
 
     def __init__(self, width: int):

@@ -50,9 +50,17 @@ class UniPELT(Named):
     learn how much of it to let in (Mao et al. 2022, section 3), who take length 10, rank 8, width
     48. `gates` reads them.
 
-    Two things differ from the paper, as this model reads from left to right. The gates of LoRA and
-    of the adapters stand for each token by itself, not for the mean over the sentence, which would
-    look ahead. The prefix, the same for all tokens, has one learned number a layer.
+    What differs from the authors' code (github.com/morningmoni/UniPELT, read for BERT):
+
+    - Their gates are one number a text, the mean of the gates of all tokens. This model reads from
+      left to right, where a mean would look ahead: in LoRA and adapters each token has its own.
+    - Their prefix gate reads the tokens likewise. Ours, the same for all tokens, is one learned
+      number a layer.
+    - Their q and v have a gate each; ours share one.
+    - Their gates start from random weights; ours exactly half open.
+    - Their adapter, and its gate, read the normed sum of residual and feed-forward; ours read what
+      feed-forward puts out, as our Pfeiffer adapter does.
+    - Their gate takes the place of LoRA's alpha / rank; ours multiplies it (1, as alpha is rank).
 
     Args:
         prefix_length: n of the prefix.

@@ -175,7 +175,7 @@ def budget_bar(parts: Mapping[str, int], budget: int, title: str) -> CourseFigur
         width = (right - 12) * cost / budget
         look = {"facecolor": TINTS[colour], "edgecolor": colour}
         axes.add_patch(Rectangle((left, y), width, height, **look))
-        if width > 90:
+        if width > 60:
             axes.text(left + width / 2, y + height / 2, f"{name}\n{cost:,}", ha="center",
                       va="center", fontsize=8.5)  # fmt: skip
         left += width
