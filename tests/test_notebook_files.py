@@ -40,7 +40,7 @@ MEDIAN_LINES, MAX_LINES = 7, 40
 IGNORED_SHARE = 0.35
 MAX_BYTES = 400_000
 CEILING_SECONDS = 90
-FIRST_FIVE_SECONDS = 240
+FIRST_FIVE_SECONDS, ALL_SECONDS = 240, 540  # on two cores
 ABSOLUTE = re.compile(r"(?<![\w.:/])(/(?:home|root|Users|tmp|work|mnt|opt|var)/|[A-Z]:\\\\?\w)")
 
 
@@ -245,8 +245,8 @@ def test_notebook_is_small(path):
 def test_all_are_there_and_in_time():
     names = {path.stem for path in NOTEBOOKS}
     assert set(EXPECTED) <= names
-    budgets = [refresh.read(FOLDER / f"{n}.ipynb").metadata.peft_lab.seconds for n in EXPECTED[:5]]
-    assert sum(budgets) <= FIRST_FIVE_SECONDS
+    budgets = [refresh.read(FOLDER / f"{n}.ipynb").metadata.peft_lab.seconds for n in EXPECTED]
+    assert sum(budgets[:5]) <= FIRST_FIVE_SECONDS and sum(budgets) <= ALL_SECONDS
 
 
 # ---- each rule fails where it should -----------------------------------------------------------
