@@ -270,16 +270,20 @@ class _Pass:
             if not plain:
                 mask = masked * batch.rows * self.length * columns
                 out = tape.fused_attention(q, k, v, queries, mask)
-            else:  # products of many rows need another layout than the layers left
+            else:
+                if self.kind != "bloom":  # PyTorch computes in float32 what no kernel does
+                    q, k, v = (tape.cast(y, FLOAT) for y in (q, k, v))
+                # products of many rows need another layout than the layers left
                 if batch.rows > 1:
                     q, k, v = (tape.copy(y) for y in (q, k, v))
                 elif self.kind != "bloom":  # scaled first
                     q, k = tape.copy(q), tape.copy(k)
                 out = tape.plain_attention(q, k, v, queries, columns, p)
+                out = tape.cast(out, tape.size)
         tape.operations += self._attend(queries, out.live)
         if prefix and len(tape.saved) > before:
             heads = k.numbers // (batch.rows * columns)
-            self.prefix_bytes += 2 * batch.rows * prefix * heads * tape.size
+            self.prefix_bytes += 2 * batch.rows * prefix * heads * k.size
         # GPT-NeoX lays its heads out anew: what the next layer reads is a copy
         return tape.copy(out) if self.kind == "gpt_neox" else out
 
