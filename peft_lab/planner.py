@@ -1,9 +1,9 @@
 """Which method fits on which card, how long a step takes at least, how large its file is.
 
 All from a config alone: no weights, no card. The memory is `accounting.memory`'s prediction and
-the peak it makes; the time is a lower bound, since no program can compute faster than the card's
-rate nor move bytes faster than its memory: the larger of the two counts. How much longer a real
-step takes was not measured here.
+the peak it makes; the time is a lower bound, since no program can do the model's products faster
+than the card's rate nor move bytes faster than its memory: the larger of the two counts. How much
+longer a real step takes was not measured here.
 """
 
 import re
@@ -49,6 +49,9 @@ CARDS = (
     Card("H200", 141 * 10**9, 989e12, 4800e9, "NVIDIA H200 datasheet, half of the sparse rate",
          CHECKED),
 )  # fmt: skip
+# Above all that a card of these has on its chip. By NVIDIA's whitepapers the RTX 4090 has most: 72
+# MiB of cache, and 128 processors with 128 KiB of shared memory and 256 KiB of registers each.
+ON_CHIP = 128 << 20
 METHODS = {  # name -> how it is made; usual sizes
     "full": lambda: kinds.FullFineTuning(),
     "top-1": lambda: kinds.LayerFreezing.top(1),
@@ -206,7 +209,7 @@ def _planned(name, method, config, card, rows, length, precision, optimizer) -> 
     if card.rate is not None:
         times = {
             "operations": found.operations / card.rate,
-            "bytes": moved(needed) / card.bandwidth,
+            "bytes": moved(needed, found.read) / card.bandwidth,
         }
         bound = max(times, key=times.get)
         seconds = times[bound]
@@ -224,11 +227,16 @@ def peak_bytes(needed: fp.Bytes, scored: int, vocabulary: int) -> int:
     return needed.weights + needed.optimizer + max(begins, 2 * needed.gradients)
 
 
-def moved(needed: fp.Bytes) -> int:
-    """Bytes that a step must move: the weights, there and back; activations, written and read;
-    gradients, written and read; what is trained and the optimizer's state, read and written."""
+def moved(needed: fp.Bytes, read: int) -> int:
+    """Bytes that a step must move: the weight matrices, as often as they are `read`; what is
+    trained, written; the optimizer's state, read and written.
+
+    No more than that is sure: activations may be computed anew, gradients be used up where they
+    arise. And a chip may keep `ON_CHIP` from the forward to the backward pass, which saves it a
+    reading, and from step to step, which saves a writing and a reading.
+    """
     trained = needed.gradients  # as large as what they are for
-    return 2 * (needed.weights + needed.activations + needed.gradients + trained + needed.optimizer)
+    return max(0, read + trained + 2 * needed.optimizer - 3 * ON_CHIP)
 
 
 def plan_table(made: Plan) -> None:

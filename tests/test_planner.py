@@ -5,14 +5,16 @@ from tiny import config, tiny
 
 from peft_lab import cli
 from peft_lab.accounting import count, memory
-from peft_lab.methods import LoRA
+from peft_lab.anatomy import linear_shapes
+from peft_lab.methods import FullFineTuning, LayerFreezing, LoRA
+from peft_lab.model_configs import load_config
 from peft_lab.planner import (
     CARDS,
     GIB,
     METHODS,
+    ON_CHIP,
     find_card,
     make_method,
-    moved,
     peak_bytes,
     plan,
     plan_table,
@@ -66,7 +68,39 @@ def test_a_step_takes_at_least_what_operations_or_bytes_take():
         assert least < one.seconds < 1.3 * least and one.bound == "operations"
         short = plan("llama-3-8b", "lora", card.name, rows=1, length=8)["lora"]
         assert short.bound == "bytes"
-        assert short.seconds == moved(short.bytes) / card.bandwidth > 2 * 16e9 / card.bandwidth
+        assert short.seconds > (2 * 15e9 - 3 * ON_CHIP) / card.bandwidth  # all but the embeddings
+
+
+def test_a_step_is_told_to_take_no_longer_than_it_must():
+    """What it must move, by hand. A frozen matrix below the lowest trained block is read once."""
+    settings, size = load_config("llama-3-8b"), 2
+    block = sum(inputs * outputs for inputs, outputs, _ in linear_shapes(settings).values())
+    head, norms = 128256 * 4096, 2 * 4096
+    for method, read, trained in (
+        (LayerFreezing.top(1), 31 * block + 2 * (block + head), block + norms),
+        (LayerFreezing(30, 1), 30 * block + 2 * (2 * block + head), block + norms),
+        (LayerFreezing.bottom(1), 2 * (32 * block + head), block + norms),
+        (FullFineTuning(), 2 * (32 * block + head), 32 * (block + norms) + 2 * head + 4096),
+    ):
+        one = plan(settings, method, "A100-80GB", length=2).methods[0]
+        state = 2 * size * trained
+        must = size * read + size * trained + 2 * state
+        assert one.bound == "bytes"
+        assert one.seconds == pytest.approx((must - 3 * ON_CHIP) / 2039e9, rel=1e-6)
+        assert one.seconds < must / 2039e9
+    # LoRA's own numbers: read twice and written, as their moments are, 4 bytes each; queries,
+    # keys and values of the lowest block hand no gradient down
+    own = LoRA(8).expected_parameters(settings)
+    read = size * (2 * (32 * block + head) - 4096 * (4096 + 2 * 1024)) + 2 * 4 * own
+    one = plan(settings, LoRA(8), "A100-80GB", length=2).methods[0]
+    must = read + 4 * own + 2 * one.bytes.optimizer
+    assert one.seconds * 2039e9 == pytest.approx(must - 3 * ON_CHIP, rel=1e-9)
+
+
+def test_what_fits_on_a_chip_need_not_be_moved():
+    """A tiny model: nothing is sure to be moved, so operations alone bound the time."""
+    one = plan(config("llama"), LoRA(2), "T4", length=2).methods[0]
+    assert one.bound == "operations" and one.seconds > 0
 
 
 def test_the_peak_is_the_larger_of_two_moments():
@@ -80,6 +114,7 @@ def test_the_peak_is_the_larger_of_two_moments():
 def test_cards():
     assert find_card("a100-80gb").rate == 312e12
     assert find_card("24GB").name == "24GB (RTX-4090)" and find_card("24 gb").memory == 24 * GIB
+    assert find_card("141GB").name == "141GB (H200)"  # its size is told in powers of ten
     assert find_card("8GB").rate is None and find_card("8GiB").memory == 8 * GIB
     for wrong in ("24", "big", "", "-3GB", "0GB", "24 TB"):
         with pytest.raises(ValueError, match="neither a size such as 24GB nor one of T4"):

@@ -1,5 +1,8 @@
 """What a step keeps, predicted on a tape and then measured: each family, method and shape."""
 
+from collections import Counter
+from fractions import Fraction
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -217,18 +220,47 @@ def test_soft_prompts_save_optimizer_state_not_activations():
 def test_operations_as_counted(name, method, monkeypatch):
     """Forward and backward: PyTorch's own counter, of the matrices outside of attention."""
     model = tiny(name, torch.float32)
-    rows, length = 2, 12
-    ids = torch.arange(rows * length).view(rows, length)
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
-    linear = {torch.ops.aten.mm, torch.ops.aten.addmm}
-    with METHODS[method]().attach(model) as attached, FlopCounterMode(display=False) as counter:
-        scored_nll(model, batch)[0].backward()
-    flops = counter.get_flop_counts()["Global"]
-    counted = sum(n for operator, n in flops.items() if operator in linear)
-    found = rehearsal(model.config, attached, rows, length, "float32").operations
+    with METHODS[method]().attach(model) as attached:
+        flops = counted(model)
+    found = rehearsal(model.config, attached, 2, 12, "float32").operations
     monkeypatch.setattr("peft_lab.tape.families._Pass._attend", lambda *_: 0)
-    alone = rehearsal(model.config, attached, rows, length, "float32").operations
-    assert alone == counted < found
+    alone = rehearsal(model.config, attached, 2, 12, "float32").operations
+    assert alone == flops[torch.ops.aten.mm] + flops[torch.ops.aten.addmm] < found
+
+
+@pytest.mark.parametrize("method", ["full", "top", "lora", "lora on v", "prompt", "prefix", "ia3"])
+@pytest.mark.parametrize("name", ["gpt2", "bloom"])
+def test_operations_of_attention_as_counted(name, method, monkeypatch):
+    """Families that do it as products of matrices: PyTorch does them for all columns, we count
+    those that a query sees."""
+    model = tiny(name, torch.float32).train()  # with dropout there is no fused kernel
+    made = LoRA(2, targets="v") if method == "lora on v" else METHODS[method]()
+    with made.attach(model):
+        flops = counted(model)
+    found = rehearsal(model.config, made, 2, 12, "float32").operations
+    monkeypatch.setattr("peft_lab.tape.families._Pass._attend", lambda *_: 0)
+    own = found - rehearsal(model.config, made, 2, 12, "float32").operations
+    before, tokens = 5 * (method == "prefix"), 12 + 5 * (method == "prompt")
+    share = Fraction(2 * before + tokens + 1, 2 * (before + tokens))
+    assert own == share * (flops[torch.ops.aten.bmm] + flops[torch.ops.aten.baddbmm]) > 0
+
+
+def test_a_prefix_is_seen_in_its_layers_alone():
+    def operations(layers):
+        method = Compose([FullFineTuning(), PrefixTuning(5, layers=layers)])
+        return rehearsal(config("llama"), method, 2, 12, "float32").operations
+
+    # 2 x 4 heads of width 8, 12 queries; 2 products forward and 4 back; 5 columns more
+    assert operations([0, 1]) - operations([1]) == 2 * (2 * 4 * 12) * 8 * 6 * 5
+
+
+def counted(model) -> dict:
+    """Operations of a step on 2 x 12 tokens by operator, there and back."""
+    ids = torch.arange(24).view(2, 12)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    with FlopCounterMode(display=False) as counter:
+        scored_nll(model, batch)[0].backward()
+    return Counter(counter.get_flop_counts()["Global"])
 
 
 def test_where_the_forms_do_not_hold():

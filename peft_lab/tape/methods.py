@@ -1,6 +1,6 @@
 """What each method adds to the operations of its model, on a tape."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import singledispatch
 
@@ -34,7 +34,8 @@ class Changes:
         self._before: dict[tuple, list[Before]] = defaultdict(list)
         self._after: dict[tuple, list[After]] = defaultdict(list)
         self.prompt = self.prefix = 0  # virtual tokens
-        self.prefix_layers: set[int] = set()
+        self.prefix_layers: set[int] = set()  # in which a gradient flows to it
+        self.seen: Counter[int] = Counter()  # layer -> columns of prefixes that it sees
         self.makers: list[Callable[[Tape], None]] = []  # what makes the virtual tokens
 
     @property
@@ -166,6 +167,7 @@ def _(method: PrefixTuning, changes: Changes) -> None:
     if not layers:
         return
     changes.prefix += method.length
+    changes.seen.update(dict.fromkeys(layers, method.length))
     every = method.hidden is not None or isinstance(method, GatedPrefix)
     # the keys and values of all layers are one tensor: a gradient flows to it from each of them
     changes.prefix_layers |= set(layers if free or every else ())
