@@ -115,6 +115,12 @@ def predicted_activation_bytes(
     return None if kept is None else sum(kept.values())
 
 
+def _padded_before(mask: torch.Tensor) -> bool:
+    """Whether padding stands before some token of the mask, (B, T)."""
+    places = torch.arange(mask.shape[1], device=mask.device)
+    return bool(((mask.long().cumsum(1) - 1 != places) & mask.bool()).any())
+
+
 def predicted_activations(
     model: nn.Module, batch: dict, method: nn.Module | None = None
 ) -> dict[str, int] | None:
@@ -139,7 +145,7 @@ def predicted_activations(
         *batch["input_ids"].shape,
         scored=int((batch["labels"][:, 1:] != IGNORE).sum()),
         padded=mask is not None and not bool(mask.all()),
-        left=mask is not None and not bool(mask[:, 0].all()),
+        left=mask is not None and _padded_before(mask),
     )
     found = tape.rehearse(model.config, method, shape, tape.trained_in(model), size)
     return None if found is None else found.kept

@@ -42,6 +42,7 @@ METHODS = {
     "prefix": lambda: PrefixTuning(5),
     "prefix, mlp": lambda: PrefixTuning(5, mlp=8),
     "prefix, one layer": lambda: PrefixTuning(5, layers=[1]),
+    "prefix, some fixed": lambda: PrefixTuning(5, layers=[0, 2], trainable=[2]),
     "ia3": IA3,
     "lora": lambda: LoRA(2),
     "lora, all": lambda: LoRA(2, targets="all"),
@@ -61,6 +62,7 @@ SHAPES = {
     "1 row": (1, 17, None),
     "padded": (4, 24, "right"),
     "padded left": (3, 20, "left"),
+    "a hole": (3, 20, "hole"),
 }
 
 
@@ -68,7 +70,8 @@ def make_batch(rows: int, length: int, padding: str | None = None) -> dict:
     ids = torch.randint(3, 90, (rows, length), generator=torch.Generator().manual_seed(0))
     labels, mask = ids.clone(), torch.ones_like(ids)
     labels[:, :9] = -100
-    where = {"right": slice(-5, None), "left": slice(5)}.get(padding)
+    places = {"right": slice(-5, None), "left": slice(5), "hole": slice(3, 4)}
+    where = places.get(padding)
     if where:
         mask[0, where], labels[0, where] = 0, -100
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}

@@ -42,7 +42,7 @@ class Batch:
     tokens: int  # T, padding included
     scored: int  # tokens with a label, over all rows
     padded: bool = False  # some token is padding
-    left: bool = False  # on the left, so that rows differ in their positions
+    left: bool = False  # before a token, so that rows differ in their positions
 
 
 def dropouts(config) -> dict[str, float]:

@@ -174,6 +174,8 @@ def _(method: PrefixTuning, changes: Changes) -> None:
 
     def make(tape: Tape) -> None:
         size = changes.size
+        if method.hidden is None and len(free) < len(layers):  # put in their order
+            tape.keep(len(layers), INDEX)
         if method.hidden is not None:  # tanh saves its result, as relu does
             h, outputs = method.hidden, 2 * len(layers) * size.kv_size
             x = tape.linear(
