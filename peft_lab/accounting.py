@@ -162,7 +162,7 @@ def memory(
     if precision is not None:
         raise ValueError(f"precision={precision!r} is for a config; a model has its own: leave it.")
     trained = [p for p in _reached(method) if p.requires_grad]
-    if not trained:
+    if not any(p.numel() for p in trained):
         raise ValueError("method has no parameter to train: attach it first.")
     if not isinstance(batch, dict):
         ids = torch.arange(batch * length).view(batch, length) % model.config.vocab_size  # (B, T)

@@ -228,6 +228,15 @@ def test_the_closed_form_says_where_it_does_not_hold():
     assert nothing == 0 == predicted_activation_bytes(frozen, batch)
 
 
+def test_without_anything_to_train_there_is_no_step():
+    model = toy_model()
+    fixed = PrefixTuning(4, trainable=())
+    with pytest.raises(ValueError, match="nothing to train"):
+        memory(model.config, fixed, 1, 8)
+    with pytest.raises(ValueError, match="no parameter to train"), fixed.attach(model):
+        memory(model, fixed, make_batch())
+
+
 def test_count_puts_the_closed_form_beside_the_count():
     model, method = tiny("llama"), PromptTuning(5)
     with pytest.raises(ValueError, match="not attached"):

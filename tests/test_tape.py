@@ -43,6 +43,7 @@ METHODS = {
     "prefix, mlp": lambda: PrefixTuning(5, mlp=8),
     "prefix, one layer": lambda: PrefixTuning(5, layers=[1]),
     "prefix, some fixed": lambda: PrefixTuning(5, layers=[0, 2], trainable=[2]),
+    "prefix, all fixed": lambda: Compose([PrefixTuning(5, trainable=()), LayerFreezing.top(1)]),
     "ia3": IA3,
     "lora": lambda: LoRA(2),
     "lora, all": lambda: LoRA(2, targets="all"),

@@ -256,7 +256,7 @@ class _Pass:
         prefix = self.changes.prefix  # columns, in all layers, though not seen in all
         if prefix:  # [prefix; own], a copy
             more = batch.rows * prefix * size.kv_size
-            learned = layer in self.changes.prefix_layers
+            learned = self.changes.seen[layer] > 0
             k, v = (tape.new(more + y.numbers, y.live or learned) for y in (k, v))
         columns = prefix + self.length
         queries = batch.rows * size.heads * self.length

@@ -34,8 +34,9 @@ class Changes:
         self._before: dict[tuple, list[Before]] = defaultdict(list)
         self._after: dict[tuple, list[After]] = defaultdict(list)
         self.prompt = self.prefix = 0  # virtual tokens
-        self.prefix_layers: set[int] = set()  # in which a gradient flows to it
-        self.seen: Counter[int] = Counter()  # layer -> columns of prefixes that it sees
+        # Layer -> columns of prefixes that it sees. The keys and values of all layers are one
+        # tensor: a gradient flows to it from each of them, also where a layer's own are fixed.
+        self.seen: Counter[int] = Counter()
         self.makers: list[Callable[[Tape], None]] = []  # what makes the virtual tokens
 
     @property
@@ -168,9 +169,6 @@ def _(method: PrefixTuning, changes: Changes) -> None:
         return
     changes.prefix += method.length
     changes.seen.update(dict.fromkeys(layers, method.length))
-    every = method.hidden is not None or isinstance(method, GatedPrefix)
-    # the keys and values of all layers are one tensor: a gradient flows to it from each of them
-    changes.prefix_layers |= set(layers if free or every else ())
 
     def make(tape: Tape) -> None:
         size = changes.size
