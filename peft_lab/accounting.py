@@ -15,7 +15,8 @@ from .activations import (
 )
 from .evaluation import scored_nll
 from .footprint import Bytes, Memory, check_optimizer, footprint, format_bytes
-from .methods import Method
+from .methods import Method, Switch
+from .methods.lanes import chosen
 from .model_configs import as_config
 from .models import mode
 from .randomness import random_state_kept
@@ -72,10 +73,10 @@ def count(first, second=None) -> Count:
             return Count(predicted, method.num_parameters())
         except RuntimeError:  # nothing is made yet
             pass
-    return Count(predicted, _without_numbers(config, method).num_parameters())
+    return Count(predicted, without_numbers(config, method).num_parameters())
 
 
-def _without_numbers(config, method: Method) -> Method:
+def without_numbers(config, method: Method) -> Method:
     """A method like this one, attached to a model with this config, all on the meta device."""
     from transformers import AutoModelForCausalLM
 
@@ -111,7 +112,7 @@ def memory(
     length: int | None = None,
     *,
     optimizer: str = "adamw",
-    precision: str = "float32",
+    precision: str | None = None,
 ) -> Memory:
     """Bytes of one training step, predicted, and measured where there is a model to run.
 
@@ -137,25 +138,32 @@ def memory(
         batch: input_ids, attention_mask, labels, each (B, T); or B, then `length` is T, all of it
             text and scored.
         optimizer: "adamw", or "sgd" (no state).
-        precision: of the weights, for a config: "float32", "bfloat16" or "float16". A method's own
-            tensors are float32 all the same.
+        precision: of the weights, for a config alone: "float32" (None), "bfloat16" or "float16". A
+            method's own tensors are float32 all the same.
 
     Raises:
-        ValueError: an unknown optimizer, precision or model; a method without parameters; no
-            length for a number of rows.
+        ValueError: an unknown optimizer, precision or model; a method without parameters, or one
+            that a model with this config refuses; no length for a number of rows.
     """
     check_optimizer(optimizer)
-    if not isinstance(batch, dict) and (not isinstance(length, int) or min(batch, length) < 1):
-        raise ValueError(
-            f"batch={batch!r}, length={length!r}: give a batch, or rows and length, from 1 on."
-        )
+    if not isinstance(batch, dict):
+        for name, value in (("batch", batch), ("length", length)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(
+                    f"{name}: give a batch, or its rows and length, whole numbers from 1 on; "
+                    f"given: batch={batch!r}, length={length!r}."
+                )
     if not isinstance(model, nn.Module):
         if isinstance(batch, dict):
             batch, length = batch["input_ids"].shape
         config = as_config(model)
-        return Memory(footprint(config, method, batch, length, optimizer, precision), None)
-    trained = [p for p in method.parameters() if p.requires_grad]
-    if not trained:
+        told = footprint(config, method, batch, length, optimizer, precision or "float32")
+        without_numbers(config, method)  # what attach() refuses needs no memory
+        return Memory(told, None)
+    if precision is not None:
+        raise ValueError(f"precision={precision!r} is for a config; a model has its own: leave it.")
+    trained = [p for p in _reached(method) if p.requires_grad]
+    if not any(p.numel() for p in trained):
         raise ValueError("method has no parameter to train: attach it first.")
     if not isinstance(batch, dict):
         ids = torch.arange(batch * length).view(batch, length) % model.config.vocab_size  # (B, T)
@@ -174,6 +182,15 @@ def memory(
     return Memory(predicted, _measure(model, method, batch, trained, everything, optimizer))
 
 
+def _reached(method: nn.Module) -> Iterable[nn.Parameter]:
+    """The parameters that a step may train: of a `Switch`, those of the members that rows chose."""
+    if not isinstance(method, Switch):
+        return method.parameters()
+    names = dict.fromkeys(chosen(method._lanes).names)
+    members = [method.members[name] for name in names]
+    return [p for member in members if member is not None for p in member.parameters()]
+
+
 def _measure(model, method, batch, trained, everything, optimizer: str) -> Bytes:
     device = next(model.parameters()).device
     with mode(True, model, method), random_state_kept(device):
@@ -190,7 +207,7 @@ def _measure(model, method, batch, trained, everything, optimizer: str) -> Bytes
     kept = [t for s in stepper.state.values() for t in s.values() if isinstance(t, torch.Tensor)]
     return Bytes(
         weights=_unique_bytes(everything),
-        gradients=_unique_bytes(g for g in gradients if g is not None),
+        gradients=sum(g.nbytes for g in gradients if g is not None),
         optimizer=_unique_bytes(kept),
         activations=activations,
     )

@@ -100,10 +100,13 @@ def predicted_activation_bytes(
 
     A bias needs nothing. The head adds the log-probabilities, a vocabulary for each *scored*
     token. Padding makes attention keep a mask of T numbers a token, and a copy of the keys and
-    values for each query head (a single key-value head is not copied).
+    values for each query head (a single key-value head is not copied). Dropout on attention, as
+    GPT-2 has it, rules out the CPU's fused kernel: then the weights are kept, T numbers a token and
+    head, three times over, in float32 whatever the model's precision.
 
     Args:
-        model: on any device; on a GPU, other kernels keep a little more or less.
+        model: on any device; on a GPU, other kernels keep a little more or less, and with dropout
+            on attention perhaps far less: there a fused kernel may take it (not measured).
         batch: input_ids, attention_mask, labels, each (B, T).
         method: attached to it, with tensors of its own; None where the model's own are trained.
 
@@ -113,6 +116,12 @@ def predicted_activation_bytes(
     """
     kept = predicted_activations(model, batch, method)
     return None if kept is None else sum(kept.values())
+
+
+def _padded_before(mask: torch.Tensor) -> bool:
+    """Whether padding stands before some token of the mask, (B, T)."""
+    places = torch.arange(mask.shape[1], device=mask.device)
+    return bool(((mask.long().cumsum(1) - 1 != places) & mask.bool()).any())
 
 
 def predicted_activations(
@@ -139,7 +148,7 @@ def predicted_activations(
         *batch["input_ids"].shape,
         scored=int((batch["labels"][:, 1:] != IGNORE).sum()),
         padded=mask is not None and not bool(mask.all()),
-        left=mask is not None and not bool(mask[:, 0].all()),
+        left=mask is not None and _padded_before(mask),
     )
     found = tape.rehearse(model.config, method, shape, tape.trained_in(model), size)
     return None if found is None else found.kept

@@ -155,10 +155,14 @@ def dimensions(config) -> Dimensions:
 def linear_shapes(config) -> dict[str, tuple[int, int, bool]]:
     """The linear layers of one block: role -> (inputs, outputs, has a bias)."""
     size, kind = dimensions(config), config.model_type
-    # Llama and its relatives say whether they have biases; the older families always do, and
-    # Qwen2 has them on q, k and v alone without saying so.
-    attention_bias = kind == "qwen2" or getattr(config, "attention_bias", kind != "mistral")
-    mlp_bias = getattr(config, "mlp_bias", size.family.layer_norm)
+    # What a family's class asks its config for; elsewhere a config may say what it likes. Qwen2 has
+    # biases on q, k and v alone.
+    attention_bias = kind in ("gpt2", "bloom", "qwen2")
+    mlp_bias = size.family.layer_norm
+    if kind in ("llama", "qwen3", "smollm3", "gpt_neox"):
+        attention_bias = config.attention_bias
+    if kind in ("llama", "smollm3"):
+        mlp_bias = config.mlp_bias
     if kind == "opt":
         attention_bias = mlp_bias = config.enable_bias
     sizes, shapes = role_sizes(config), {}

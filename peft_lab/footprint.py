@@ -11,7 +11,17 @@ from .anatomy import (
     outer_parameters,
     role_sizes,
 )
-from .methods import IA3, Adapter, FullFineTuning, LoRA, Method, PrefixTuning, PTuning
+from .methods import (
+    IA3,
+    Adapter,
+    FullFineTuning,
+    LoRA,
+    Method,
+    PrefixTuning,
+    PromptTuning,
+    PTuning,
+    Switch,
+)
 from .methods.hybrid import GatedPrefix
 
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes of a number
@@ -73,10 +83,12 @@ def split(method: Method, config) -> tuple[int, int]:
 
     Raises:
         ValueError: it does not fit the model: a layer or target that is not there, a rank above a
-            matrix's width.
+            matrix's width; or it is a `Switch`, which trains what its rows choose.
     """
     own = inside = 0
     for leaf in tape.leaves(method):
+        if isinstance(leaf, Switch):
+            raise ValueError("method: a Switch trains the members that rows choose; give one.")
         if isinstance(leaf, LoRA):
             sizes = role_sizes(config)
             most = min(min(sizes[role]) for _, role in leaf.sites(config))
@@ -102,6 +114,24 @@ def check_optimizer(optimizer: str) -> None:
         raise ValueError(f'optimizer must be "adamw" or "sgd", not {optimizer!r}.')
 
 
+def check_room(config, length: int, method: Method | None = None) -> None:
+    """Raise a ValueError if so many tokens, and the method's virtual ones, exceed the context."""
+    context = dimensions(config).context
+    virtual = 0
+    for leaf in tape.leaves(method):
+        if isinstance(leaf, PromptTuning | PTuning | PrefixTuning):  # not a prefix of no layer
+            virtual += leaf.length if getattr(leaf, "layers", None) != [] else 0
+    if context is not None and length + virtual > context:
+        told = f"{length} tokens" + (f" and {virtual} virtual ones" if virtual else "")
+        raise ValueError(f"length: {told}, but the model's context is {context}.")
+
+
+def check_trainable(method: Method, precision: str) -> None:
+    """Raise a ValueError where the model's own weights would be trained in float16."""
+    if precision == "float16" and any(isinstance(m, FullFineTuning) for m in tape.leaves(method)):
+        raise ValueError("precision: the model's own weights, trained in float16, become NaN.")
+
+
 def rehearsal(config, method: Method, rows: int, length: int, precision: str):
     """`tape.rehearse` for rows of `length` tokens without padding, all of them scored but the
     first."""
@@ -113,12 +143,19 @@ def rehearsal(config, method: Method, rows: int, length: int, precision: str):
 def footprint(
     config, method: Method, rows: int, length: int, optimizer: str, precision: str
 ) -> Bytes:
-    """The prediction of `accounting.memory` for a config."""
+    """The prediction of `accounting.memory` for a config.
+
+    Raises:
+        ValueError: nothing to train, or what training refuses: see `split`, `check_room` and
+            `check_trainable`.
+    """
     if not isinstance(method, Method):
         raise TypeError(f"method must be a method, not {type(method).__name__}.")
     check_optimizer(optimizer)
     size = check_precision(precision)
     own, inside = split(method, config)
+    check_room(config, length, method)
+    check_trainable(method, precision)
     gradients = 4 * own + size * inside
     if not gradients:
         raise ValueError(f"method: {type(method).__name__} finds nothing to train in this model.")

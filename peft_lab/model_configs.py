@@ -50,7 +50,7 @@ def load_config(name: str | os.PathLike):
             that holds a config.json.
 
     Raises:
-        ValueError: no such model; nothing is ever looked up in a network.
+        ValueError: no such model, or a damaged config.json; nothing is ever looked up in a network.
     """
     from transformers import AutoConfig
 
@@ -60,7 +60,12 @@ def load_config(name: str | os.PathLike):
         return AutoConfig.for_model(**records[name]["config"])
     for folder in (data_dir() / "models" / name, Path(name).expanduser()):
         if (folder / "config.json").is_file():
-            return AutoConfig.from_pretrained(folder, local_files_only=True)
+            try:
+                return AutoConfig.from_pretrained(folder, local_files_only=True)
+            except Exception as error:  # of many kinds: whatever a config's class finds wrong
+                raise ValueError(
+                    f"model: {folder / 'config.json'} is no config of a known model: {error}"
+                ) from error
     own = sorted(path.parent.name for path in data_dir().glob("models/*/config.json"))
     # T5 is there for the counts of papers: whoever mistyped a name wants a model to work with
     decoders = [known for known, row in records.items() if row["config"]["model_type"] != "t5"]

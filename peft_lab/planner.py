@@ -1,9 +1,9 @@
 """Which method fits on which card, how long a step takes at least, how large its file is.
 
 All from a config alone: no weights, no card. The memory is `accounting.memory`'s prediction and
-the peak it makes; the time is a lower bound, since no program can compute faster than the card's
-rate nor move bytes faster than its memory: the larger of the two counts. How much longer a real
-step takes was not measured here.
+the peak it makes; the time is a lower bound, since no program can do the model's products faster
+than the card's rate nor move bytes faster than its memory: the larger of the two counts. How much
+longer a real step takes was not measured here.
 """
 
 import re
@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 
 from . import footprint as fp
 from . import methods as kinds
+from .accounting import without_numbers
 from .anatomy import dimensions
 from .methods import Method
+from .methods.arguments import check_count
 from .model_configs import as_config
 
 CHECKED = "https://inferenceengineering.tech/cheat-sheets/hardware"
@@ -51,6 +53,9 @@ CARDS = (
     Card("H200", 141 * 10**9, 989e12, 4800e9, "NVIDIA H200 datasheet, half of the sparse rate",
          CHECKED),
 )  # fmt: skip
+# Above all that a card of these has on its chip. By NVIDIA's whitepapers the RTX 4090 has most: 72
+# MiB of cache, and 128 processors with 128 KiB of shared memory and 256 KiB of registers each.
+ON_CHIP = 128 << 20
 METHODS = {  # name -> how it is made; usual sizes
     "full": lambda: kinds.FullFineTuning(),
     "top-1": lambda: kinds.LayerFreezing.top(1),
@@ -126,7 +131,10 @@ class Plan:
     methods: tuple[Planned, ...]
 
     def __getitem__(self, name: str) -> Planned:
-        return next(planned for planned in self.methods if planned.name == name)
+        planned = {one.name: one for one in self.methods}
+        if name not in planned:
+            raise KeyError(f"{name!r} is not in this plan; there are {', '.join(planned)}.")
+        return planned[name]
 
 
 def find_card(name: str) -> Card:
@@ -178,22 +186,28 @@ def plan(
             tensors, "full" among them, trains them in it.
         optimizer: "adamw" or "sgd".
 
+    A method that this model refuses has a note in the place of numbers: a rank above a width,
+    virtual tokens for which the context has no room, weights trained in float16.
+
     Raises:
         ValueError: an unknown model, method, card or precision; a text longer than the context.
+        TypeError: the method is neither a name nor a method.
     """
     config, card = as_config(model), find_card(gpu)
-    size = dimensions(config)
+    fp.check_precision(precision)
+    fp.check_optimizer(optimizer)
     for name, value in (("rows", rows), ("length", length)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
-    if size.context is not None and length > size.context:
-        raise ValueError(f"length: {length} tokens, but the model's context is {size.context}.")
-    chosen = {name: make_method(name) for name in METHODS} if method is None else None
-    if chosen is None:
-        named = isinstance(method, str)
-        chosen = {
-            method if named else type(method).__name__: make_method(method) if named else method
-        }
+        check_count(name, value)
+    fp.check_room(config, length)
+    if isinstance(method, Method):
+        chosen = {type(method).__name__: method}
+    elif method is None or isinstance(method, str):
+        chosen = {name: make_method(name) for name in (METHODS if method is None else [method])}
+    else:
+        raise TypeError(
+            f"method must be a name such as 'lora', a method such as LoRA(8), or None for all, "
+            f"not {method!r}."
+        )
     told = [
         _planned(name, one, config, card, rows, length, precision, optimizer)
         for name, one in chosen.items()
@@ -206,13 +220,14 @@ def plan(
 def _planned(name, method, config, card, rows, length, precision, optimizer) -> Planned:
     try:
         own, inside = fp.split(method, config)
-    except ValueError as error:  # it does not fit this model: a rank above a width, a layer
+        if not own + inside:
+            return Planned(name, 0, 0, note="finds nothing to train in this model")
+        needed = fp.footprint(config, method, rows, length, optimizer, precision)
+        if name not in METHODS:  # of one's own making: its parts may not go together
+            without_numbers(config, method)
+    except ValueError as error:  # this model refuses it
         return Planned(name, 0, 0, note=str(error))
-    number_size = fp.check_precision(precision)
-    trained, file = own + inside, 4 * own + number_size * inside
-    if not trained:
-        return Planned(name, 0, 0, note="finds nothing to train in this model")
-    needed = fp.footprint(config, method, rows, length, optimizer, precision)
+    trained, file = own + inside, 4 * own + fp.check_precision(precision) * inside
     found = fp.rehearsal(config, method, rows, length, precision)
     if found is None:
         return Planned(name, trained, file, needed, note="activations are not predicted")
@@ -222,7 +237,7 @@ def _planned(name, method, config, card, rows, length, precision, optimizer) -> 
     if card.rate is not None:
         times = {
             "operations": found.operations / card.rate,
-            "bytes": moved(needed) / card.bandwidth,
+            "bytes": moved(needed, found.read) / card.bandwidth,
         }
         bound = max(times, key=times.get)
         seconds = times[bound]
@@ -248,11 +263,16 @@ def peak_bytes(needed: fp.Bytes, scored: int, vocabulary: int) -> int:
     return sum(peak_parts(needed, scored, vocabulary).values())
 
 
-def moved(needed: fp.Bytes) -> int:
-    """Bytes that a step must move: the weights, there and back; activations, written and read;
-    gradients, written and read; what is trained and the optimizer's state, read and written."""
+def moved(needed: fp.Bytes, read: int) -> int:
+    """Bytes that a step must move: the weight matrices, as often as they are `read`; what is
+    trained, written; the optimizer's state, read and written.
+
+    No more than that is sure: activations may be computed anew, gradients be used up where they
+    arise. And a chip may keep `ON_CHIP` from the forward to the backward pass, which saves it a
+    reading, and from step to step, which saves a writing and a reading.
+    """
     trained = needed.gradients  # as large as what they are for
-    return 2 * (needed.weights + needed.activations + needed.gradients + trained + needed.optimizer)
+    return max(0, read + trained + 2 * needed.optimizer - 3 * ON_CHIP)
 
 
 def plan_table(made: Plan) -> None:

@@ -7,13 +7,7 @@ slider is let go. The ``…_table`` prints the same for readers on GitHub or on 
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .anatomy import (
-    block_parameters,
-    dimensions,
-    find_linears,
-    outer_parameters,
-    role_sizes,
-)
+from .anatomy import dimensions, find_linears, role_sizes
 from .operations import PLACES, module_bill
 from .plots.style import count_text, size_text
 from .text_measures import kind_of_text
@@ -110,62 +104,48 @@ def samples_widget(samples: Mapping[int, str]) -> None:
     _play(draw, step=SelectionSlider(options=sorted(samples), description="step"))
 
 
-def plan_memory(config, rows: int, length: int, live: range | None = None) -> dict[str, int]:
-    """Bytes of one AdamW step in float32 for a model of the Llama family, from its config alone.
-
-    Weights, gradients and moments: 4 bytes a number; activations: the closed form that
-    ``activations.predicted_activation_bytes`` derives, without padding, every token scored.
+def plan_memory(config, rows: int, length: int, method=None) -> dict[str, int]:
+    """Bytes of one AdamW step in float32, from a config alone: ``accounting.memory``'s prediction
+    without padding, every token scored.
 
     Args:
         rows, length: the batch, B x T.
-        live: blocks that are trained; None: every parameter is.
+        method: what is trained; None: every parameter.
 
     Returns:
-        {"weights", "gradients", "optimizer", "activations": bytes}; the optimiser's step counters
-        (4 bytes a tensor) are left out.
+        {"weights", "gradients", "optimizer", "activations": bytes}.
+
+    Raises:
+        ValueError: what training refuses, or a model whose activations are not predicted.
     """
-    size = dimensions(config)
-    d, f, heads = size.hidden_size, size.inner, size.heads
-    block = sum(block_parameters(config))
-    total = sum(outer_parameters(config)) + size.layers * block
-    if live is not None and not set(live) <= set(range(size.layers)):
-        raise ValueError(f"live={list(live)}: the model has blocks 0 to {size.layers - 1}.")
-    everything = live is None
-    blocks = set(range(size.layers)) if everything else set(live)
-    trained = total if everything else len(blocks) * block
-    lowest = -1 if everything else min(blocks, default=size.layers)
-    numbers = 2 * everything  # the ids, where rows of the table are trained
-    for i in range(max(lowest, 0), size.layers):
-        own, enters = i in blocks, i > lowest
-        numbers += enters * (d + 1) + (d + 1)  # the two norms
-        numbers += 2 * heads * size.head_dim + 2 * size.kv_size + heads + 3 * f
-        numbers += own * (4 * d + f)  # inputs of what is trained
-    activations = 0
-    if everything or blocks:
-        numbers += d + 1 + everything * d  # the final norm
-        scored = rows * (length - 1) * (size.vocabulary + 2 + everything * d)
-        rotation = 2 * length * size.head_dim
-        activations = 4 * (rows * length * numbers + rotation + scored + 1) + rows * length
-    return {
-        "weights": 4 * total,
-        "gradients": 4 * trained,
-        "optimizer": 8 * trained,
-        "activations": activations,
-    }
+    from .footprint import footprint
+    from .methods import FullFineTuning
+
+    told = footprint(config, method or FullFineTuning(), rows, length, "adamw", "float32")
+    if told.activations is None:
+        raise ValueError(f"config: the activations of this {config.model_type} are not predicted.")
+    parts = ("weights", "gradients", "optimizer", "activations")
+    return {part: getattr(told, part) for part in parts}
+
+
+def _cut(config, length: int) -> int:
+    """So many tokens, or the model's whole context."""
+    return min(length, dimensions(config).context or length)
 
 
 def memory_table(
     configs: Mapping[str, object], rows: Sequence[int] = (1, 8, 32), length: int = 128
 ) -> None:
-    """Print the plan for each model and batch."""
+    """Print the plan for each model and batch; a longer text is cut to the model's context."""
     print(f"{'model':<10}{'batch':>12}{'weights':>11}{'gradients':>11}{'optimizer':>11}"
           f"{'activations':>13}{'total':>11}")  # fmt: skip
     for name, config in configs.items():
+        tokens = _cut(config, length)
         for count in rows:
-            plan = plan_memory(config, count, length)
+            plan = plan_memory(config, count, tokens)
             cells = [size_text(plan[p]) for p in ("weights", "gradients", "optimizer")]
             ends = f"{size_text(plan['activations']):>13}{size_text(sum(plan.values())):>11}"
-            batch = f"{count} x {length}"
+            batch = f"{count} x {tokens}"
             print(f"{name:<10}{batch:>12}" + "".join(f"{c:>11}" for c in cells) + ends)
 
 
@@ -176,6 +156,7 @@ def memory_widget(configs: Mapping[str, object]) -> None:
     def draw(model, rows, length):
         from . import plots
 
+        length = _cut(configs[model], length)
         plan = plan_memory(configs[model], rows, length)
         biggest = max(plan, key=plan.get)
         title = f"{model}, {rows} × {length} tokens: {size_text(sum(plan.values()))}"
@@ -200,31 +181,34 @@ def memory_widget(configs: Mapping[str, object]) -> None:
 def blocks_bill(config, first: int, last: int, *, rows: int = 8, length: int = 64) -> dict:
     """The bill for training blocks first … last (both included), from the config alone.
 
-    Work is counted in multiplications of the weight matrices: forward, once through all; backward,
-    down to the lowest live block, and once more for the gradients of live weights.
+    Work is counted in operations: forward, once through all; backward, down to the lowest live
+    block, and once more for the gradients of live weights.
 
     Returns:
         {"live": range, "trained": parameters, "share": of all parameters, "passed": blocks that
         the gradient goes through, "work": relative to full fine-tuning, "bytes": of one step}.
     """
-    size = dimensions(config)
-    if not 0 <= first <= last < size.layers:
-        raise ValueError(
-            f"first={first}, last={last}: the model has blocks 0 to {size.layers - 1}."
-        )
+    from .footprint import rehearsal, total_parameters
+    from .methods import FullFineTuning, LayerFreezing
+
+    layers = dimensions(config).layers
+    if not 0 <= first <= last < layers:
+        raise ValueError(f"first={first}, last={last}: the model has blocks 0 to {layers - 1}.")
     live = range(first, last + 1)
-    block = sum(block_parameters(config))
-    total = sum(outer_parameters(config)) + size.layers * block
-    head = size.vocabulary * size.hidden_size
-    passed = size.layers - first
-    work = size.layers * block + head + head + passed * block + len(live) * block
+    method = LayerFreezing(first, len(live))
+    trained = method.expected_parameters(config)
+    needed = plan_memory(config, rows, length, method)
+    work, whole = (
+        rehearsal(config, one, rows, length, "float32").operations
+        for one in (method, FullFineTuning())
+    )
     return {
         "live": live,
-        "trained": len(live) * block,
-        "share": len(live) * block / total,
-        "passed": passed,
-        "work": work / (3 * (size.layers * block + head)),
-        "bytes": sum(plan_memory(config, rows, length, live).values()),
+        "trained": trained,
+        "share": trained / total_parameters(config),
+        "passed": layers - first,
+        "work": work / whole,
+        "bytes": sum(needed.values()),
     }
 
 
@@ -336,15 +320,14 @@ def freed_layers(config, length: int, k: int) -> dict:
     Returns:
         {"free": range of layers, "parameters": those that are trained, "bytes": in float32}.
     """
-    size = dimensions(config)
-    if not 0 <= k <= size.layers:
-        raise ValueError(f"k={k}: the model has {size.layers} layers.")
-    count = length * k * 2 * size.kv_size
-    return {
-        "free": range(size.layers - k, size.layers),
-        "parameters": count,
-        "bytes": 4 * count,
-    }
+    from .methods import PrefixTuning
+
+    layers = dimensions(config).layers
+    if not 0 <= k <= layers:
+        raise ValueError(f"k={k}: the model has {layers} layers.")
+    free = range(layers - k, layers)
+    count = PrefixTuning(length, trainable=free).expected_parameters(config)
+    return {"free": free, "parameters": count, "bytes": 4 * count}
 
 
 def freed_table(config, length: int, losses: Mapping[int, Sequence[float]] | None = None) -> None:
@@ -475,12 +458,14 @@ def module_widget(config, widest: int = 64) -> None:
 # ---- 06: rank and targets
 # -----------------------------------------------------------------------------
 
-LORA_TARGETS = {
-    "q, v": ("q", "v"),
-    "attention": ("q", "k", "v", "o"),
-    "feed-forward": ("gate", "up", "down"),
-    "all": ("q", "k", "v", "o", "gate", "up", "down"),
-}
+
+def lora_targets(config) -> dict[str, tuple[str, ...]]:
+    """The choices of layers, as the model's family names them: GPT-2 has no gate, and one layer
+    for q, k and v."""
+    layers = tuple(dimensions(config).family.linears)
+    forward = tuple(role for role in layers if role in ("gate", "up", "down"))
+    attention = tuple(role for role in layers if role not in forward)
+    return {"q, v": ("q", "v"), "attention": attention, "feed-forward": forward, "all": layers}
 
 
 def lora_bill(config, rank: int, targets: Sequence[str]) -> dict:
@@ -493,35 +478,38 @@ def lora_bill(config, rank: int, targets: Sequence[str]) -> dict:
     Raises:
         ValueError: a rank below 1 or above a matrix's width, or a target that is not there.
     """
+    from .footprint import total_parameters
+    from .methods import LoRA
+
     sizes, sites = role_sizes(config), find_linears(config, targets)
     most = min(min(sizes[role]) for _, role in sites)
     if not 1 <= rank <= most:
         raise ValueError(f"rank={rank}: the matrices chosen allow 1 to {most}.")
-    count = sum(rank * sum(sizes[role]) for _, role in sites)
-    blocks = dimensions(config).layers * sum(block_parameters(config))
+    count = LoRA(rank, targets=targets).expected_parameters(config)
     inputs, outputs = sizes[sites[0][1]]
     return {
         "parameters": count,
         "bytes": 4 * count,
         "beside": sum(sizes[role][0] * sizes[role][1] for _, role in sites),
-        "share": count / (sum(outer_parameters(config)) + blocks),
+        "share": count / total_parameters(config),
         "first": (outputs, inputs),
     }
 
 
 def _ranks(config, most: int = 64) -> list[int]:
     sizes = role_sizes(config)
-    width = min(min(sizes[role]) for role in LORA_TARGETS["all"])
+    width = min(min(sizes[role]) for targets in lora_targets(config).values() for role in targets)
     return [2**i for i in range(12) if 2**i <= min(width, most)]
 
 
 def lora_table(config) -> None:
     """Print parameters and share of the model for each rank and choice of layers."""
     print("trained numbers, and their share of the model")
-    print(f"{'rank':>4}" + "".join(f"{name:>18}" for name in LORA_TARGETS))
+    choices = lora_targets(config)
+    print(f"{'rank':>4}" + "".join(f"{name:>18}" for name in choices))
     for rank in _ranks(config):
         cells = []
-        for targets in LORA_TARGETS.values():
+        for targets in choices.values():
             bill = lora_bill(config, rank, targets)
             cells.append(f"{bill['parameters']:,} {bill['share']:>7.1%}")
         print(f"{rank:>4}" + "".join(f"{cell:>18}" for cell in cells))
@@ -531,10 +519,12 @@ def lora_widget(config) -> None:
     """Choose the rank and the layers; see A and B beside their matrix, and the bill."""
     from ipywidgets import SelectionSlider, ToggleButtons
 
+    choices = lora_targets(config)
+
     def draw(rank, layers):
         from . import plots
 
-        bill = lora_bill(config, rank, LORA_TARGETS[layers])
+        bill = lora_bill(config, rank, choices[layers])
         title = (
             f"{bill['parameters']:,} numbers ({size_text(bill['bytes'])}), {bill['share']:.1%} "
             "of the model"
@@ -548,7 +538,7 @@ def lora_widget(config) -> None:
         draw,
         rank=SelectionSlider(options=ranks, value=ranks[min(3, len(ranks) - 1)],
                              description="rank"),
-        layers=ToggleButtons(options=list(LORA_TARGETS), description="layers"),
+        layers=ToggleButtons(options=list(choices), description="layers"),
     )  # fmt: skip
 
 
@@ -566,9 +556,9 @@ def split_bill(config, budget: int, vectors: int) -> dict:
     Raises:
         ValueError: the prompt alone costs more than the budget.
     """
-    from .methods import LoRA
+    from .methods import LoRA, PromptTuning
 
-    prompt = vectors * dimensions(config).hidden_size
+    prompt = vectors * PromptTuning(1).expected_parameters(config)
     if not 0 <= prompt <= budget:
         raise ValueError(f"vectors={vectors} cost {prompt:,} numbers of a budget of {budget:,}.")
     one = LoRA(1).expected_parameters(config)
@@ -604,7 +594,7 @@ def split_widget(config, budget: int) -> None:
         )
         plots.show(plots.budget_bar(parts, budget, title), see=see)
 
-    most = budget // dimensions(config).hidden_size
+    most = budget // dimensions(config).embedding_size
     _play(draw, vectors=IntSlider(value=min(20, most), min=0, max=most, description="vectors"))
 
 
@@ -624,7 +614,7 @@ def plan_bars(model, gpu: str, rows: int, length: int, precision: str = "bfloat1
     from .planner import plan
 
     config = as_config(model)
-    length = min(length, dimensions(config).context or length)
+    length = _cut(config, length)
     made = plan(model, gpu=gpu, rows=rows, length=length, precision=precision)
     known = [one for one in made.methods if one.peak is not None]
     parts = ("weights", "gradients", "optimizer", "activations", "temporary")

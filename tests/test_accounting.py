@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny import tiny
+from tiny import config, tiny
 from toy import toy_model
 
 from peft_lab.accounting import (
@@ -17,10 +17,14 @@ from peft_lab.methods import (
     IA3,
     Adapter,
     BitFit,
+    Compose,
     FullFineTuning,
     LayerFreezing,
+    LoRA,
     PrefixTuning,
     PromptTuning,
+    PTuning,
+    Switch,
 )
 
 METHODS = {
@@ -121,6 +125,75 @@ def test_measuring_changes_nothing():
         assert torch.equal(parameter, before[name]) and (parameter.grad == 7).all()
 
 
+@pytest.mark.parametrize("trainable", [(2,), (0,), (0, 1)])
+def test_a_prefix_of_which_some_layers_are_fixed_has_gradients_for_the_others(trainable):
+    """Autograd hands out views of larger gradients; what a step keeps is as large as its tensor."""
+    model = toy_model()
+    method = PrefixTuning(4, layers=range(model.config.num_hidden_layers), trainable=trainable)
+    with method.attach(model):
+        found = memory(model, method, make_batch())
+    assert found.predicted == found.measured
+    assert found.measured.gradients == 4 * method.num_parameters()
+
+
+def test_a_switch_has_gradients_for_the_members_that_rows_choose():
+    model, members = toy_model(), {"p": PromptTuning(2), "l": LoRA(2), "none": None}
+    with (switch := Switch(members)).attach(model):
+        for rows in (["p"], ["l"], ["p", "l"], ["l", "none", "l", "l"]):
+            with switch.rows(rows):
+                found = memory(model, switch, make_batch())
+            own = sum(m.num_parameters() for name, m in members.items() if m and name in rows)
+            assert found.predicted.gradients == found.measured.gradients == 4 * own
+            assert found.predicted.optimizer == found.measured.optimizer > 8 * own
+            assert found.predicted.weights == found.measured.weights
+            assert found.predicted.activations is None
+        with pytest.raises(ValueError, match="no parameter to train"), switch.rows(["none"]):
+            memory(model, switch, make_batch())
+        with pytest.raises(RuntimeError, match="no rows are chosen"):
+            memory(model, switch, make_batch())
+    with pytest.raises(ValueError, match="method: a Switch trains the members that rows choose"):
+        memory("gpt2", Switch({"p": PromptTuning(2)}), 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((LoRA(2), 1, 5000), "length: 5000 tokens, but.* context is 1024"),
+        ((PromptTuning(20), 1, 1005), "length: 1005 tokens and 20 virtual ones.* 1024"),
+        ((PrefixTuning(20), 1, 1005), "20 virtual"),
+        ((Compose([PTuning(20, 4, "lstm"), PrefixTuning(3)]), 1, 1002), "23 virtual"),
+        ((Compose([FullFineTuning(), BitFit()]), 1, 8), "members: two of them train"),
+        ((LoRA(2), None, 3), "batch: .*batch=None, length=3"),
+        ((LoRA(2), 2.5, 4), "batch: .*batch=2.5"),
+        ((LoRA(2), True, 4), "batch: .*batch=True"),
+        ((LoRA(2), 2), "length: .*length=None"),
+        ((LoRA(2), 2, 0), "length: .*length=0"),
+    ],
+)
+def test_from_a_config_what_training_refuses_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        memory("gpt2", *given)
+
+
+def test_what_just_fits_is_not_refused():
+    unseen = Compose([PrefixTuning(20, layers=()), LoRA(2)])  # tokens that no layer sees
+    for method, length in ((PromptTuning(20), 1004), (LoRA(2), 1024), (unseen, 1024)):
+        assert memory("gpt2", method, 1, length).predicted.total > 0
+    # no learned positions, no context in its config
+    assert memory(config("bloom"), PromptTuning(20), 1, 5000).predicted.total > 0
+
+
+def test_precision_is_told_for_a_config_and_float16_trains_no_weights_of_the_model():
+    with pytest.raises(ValueError, match="precision: .*float16.*NaN"):
+        memory("gpt2", LayerFreezing.top(1), 1, 8, precision="float16")
+    half = memory("gpt2", LoRA(2), 1, 8, precision="float16").predicted
+    assert half.weights < 0.51 * memory("gpt2", LoRA(2), 1, 8).predicted.weights
+    model = toy_model()
+    for given in ("bogus", "bfloat16", "float32"):
+        with pytest.raises(ValueError, match=f"precision='{given}' is for a config"):
+            memory(model, model, make_batch(), precision=given)
+
+
 def test_a_storage_counts_once_and_parameters_not_at_all():
     weight = torch.nn.Linear(10, 10, bias=False)
     x = torch.randn(5, 10, requires_grad=True)
@@ -153,6 +226,15 @@ def test_the_closed_form_says_where_it_does_not_hold():
     frozen = toy_model().requires_grad_(False)  # the logits alone are not kept for anything
     nothing = saved_activation_bytes(lambda: scored_nll(frozen, batch), frozen)
     assert nothing == 0 == predicted_activation_bytes(frozen, batch)
+
+
+def test_without_anything_to_train_there_is_no_step():
+    model = toy_model()
+    fixed = PrefixTuning(4, trainable=())
+    with pytest.raises(ValueError, match="nothing to train"):
+        memory(model.config, fixed, 1, 8)
+    with pytest.raises(ValueError, match="no parameter to train"), fixed.attach(model):
+        memory(model, fixed, make_batch())
 
 
 def test_count_puts_the_closed_form_beside_the_count():

@@ -50,6 +50,7 @@ METHODS = {
     "unipelt": lambda: UniPELT(5, 4, 8),
     "prompt and lora": lambda: Compose([PromptTuning(5), LoRA(8)]),
 }
+FAMILIES = ["gpt2", "llama", "opt", "neox", "bloom", "mistral", "qwen2", "qwen3", "smollm3"]
 SMALL = ["gpt2", "opt-125m", "opt-350m", "pythia-160m", "bloom-560m", "qwen2.5-0.5b",
          "qwen3-0.6b", "smollm2-135m"]  # fmt: skip
 
@@ -74,9 +75,9 @@ def test_gpt3_is_half_a_billion_short_of_its_name():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["gpt2", "llama", "opt", "neox", "bloom", "qwen2", "qwen3"])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_counts_from_a_config_are_those_of_a_model(name, method):
-    if method == "bitfit" and name == "qwen3":
+    if method == "bitfit" and name in ("mistral", "qwen3", "smollm3"):
         pytest.skip("no biases")
     settings, made = config(name), METHODS[method]()
     alone = count(settings, made)
@@ -86,6 +87,16 @@ def test_counts_from_a_config_are_those_of_a_model(name, method):
         assert tensors(made, settings) == len(list(made.parameters()))
     assert alone == there == count(made, model) and alone.predicted == alone.measured > 0
     assert not made.attached
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_config_that_speaks_of_biases_is_read_as_its_model_reads_it(name, bias):
+    """Mistral and Qwen2 have those that they have, whatever their config says."""
+    settings = config(name, attention_bias=bias, mlp_bias=bias, enable_bias=bias)
+    for method in (FullFineTuning(), LayerFreezing.top(1)):
+        found = count(settings, method)
+        assert found.predicted == found.measured
 
 
 @pytest.mark.parametrize("name", SMALL)

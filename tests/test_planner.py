@@ -1,18 +1,29 @@
 """What fits on which card: the plan against what it is made of, and its errors."""
 
 import pytest
-from tiny import config, tiny
+import torch
+from tiny import config, tiny, tokens
 
 from peft_lab import cli
 from peft_lab.accounting import count, memory
-from peft_lab.methods import LoRA
+from peft_lab.anatomy import linear_shapes
+from peft_lab.methods import (
+    BitFit,
+    Compose,
+    FullFineTuning,
+    LayerFreezing,
+    LoRA,
+    PromptTuning,
+    Switch,
+)
+from peft_lab.model_configs import load_config
 from peft_lab.planner import (
     CARDS,
     GIB,
     METHODS,
+    ON_CHIP,
     find_card,
     make_method,
-    moved,
     peak_bytes,
     plan,
     plan_table,
@@ -66,7 +77,39 @@ def test_a_step_takes_at_least_what_operations_or_bytes_take():
         assert least < one.seconds < 1.3 * least and one.bound == "operations"
         short = plan("llama-3-8b", "lora", card.name, rows=1, length=8)["lora"]
         assert short.bound == "bytes"
-        assert short.seconds == moved(short.bytes) / card.bandwidth > 2 * 16e9 / card.bandwidth
+        assert short.seconds > (2 * 15e9 - 3 * ON_CHIP) / card.bandwidth  # all but the embeddings
+
+
+def test_a_step_is_told_to_take_no_longer_than_it_must():
+    """What it must move, by hand. A frozen matrix below the lowest trained block is read once."""
+    settings, size = load_config("llama-3-8b"), 2
+    block = sum(inputs * outputs for inputs, outputs, _ in linear_shapes(settings).values())
+    head, norms = 128256 * 4096, 2 * 4096
+    for method, read, trained in (
+        (LayerFreezing.top(1), 31 * block + 2 * (block + head), block + norms),
+        (LayerFreezing(30, 1), 30 * block + 2 * (2 * block + head), block + norms),
+        (LayerFreezing.bottom(1), 2 * (32 * block + head), block + norms),
+        (FullFineTuning(), 2 * (32 * block + head), 32 * (block + norms) + 2 * head + 4096),
+    ):
+        one = plan(settings, method, "A100-80GB", length=2).methods[0]
+        state = 2 * size * trained
+        must = size * read + size * trained + 2 * state
+        assert one.bound == "bytes"
+        assert one.seconds == pytest.approx((must - 3 * ON_CHIP) / 2039e9, rel=1e-6)
+        assert one.seconds < must / 2039e9
+    # LoRA's own numbers: read twice and written, as their moments are, 4 bytes each; queries,
+    # keys and values of the lowest block hand no gradient down
+    own = LoRA(8).expected_parameters(settings)
+    read = size * (2 * (32 * block + head) - 4096 * (4096 + 2 * 1024)) + 2 * 4 * own
+    one = plan(settings, LoRA(8), "A100-80GB", length=2).methods[0]
+    must = read + 4 * own + 2 * one.bytes.optimizer
+    assert one.seconds * 2039e9 == pytest.approx(must - 3 * ON_CHIP, rel=1e-9)
+
+
+def test_what_fits_on_a_chip_need_not_be_moved():
+    """A tiny model: nothing is sure to be moved, so operations alone bound the time."""
+    one = plan(config("llama"), LoRA(2), "T4", length=2).methods[0]
+    assert one.bound == "operations" and one.seconds > 0
 
 
 def test_the_peak_is_the_larger_of_two_moments():
@@ -80,6 +123,7 @@ def test_the_peak_is_the_larger_of_two_moments():
 def test_cards():
     assert find_card("a100-80gb").rate == 312e12
     assert find_card("24GB").name == "24GB (RTX-4090)" and find_card("24 gb").memory == 24 * GIB
+    assert find_card("141GB").name == "141GB (H200)"  # its size is told in powers of ten
     assert find_card("8GB").rate is None and find_card("8GiB").memory == 8 * GIB
     for wrong in ("24", "big", "", "-3GB", "0GB", "24 TB"):
         with pytest.raises(ValueError, match="neither a size such as 24GB nor one of T4"):
@@ -96,6 +140,8 @@ def test_errors():
         ({"gpu": "many"}, "'many' is neither"),
         ({"rows": 0}, "rows must be a whole number"),
         ({"length": 5000}, "5000 tokens.*context is 1024"),
+        ({"length": 8.5}, "length must be a whole number"),
+        ({"method": ""}, "no ''.*lora-all"),
         ({"precision": "int4"}, "precision.*'int4'"),
         ({"optimizer": "lion"}, "optimizer.*'lion'"),
         ({"model": "t5-v1.1-xl"}, "'t5' are not known"),
@@ -103,6 +149,55 @@ def test_errors():
         given = {"model": "gpt2", "method": "lora", "gpu": "24GB", "length": 64, **change}
         with pytest.raises(ValueError, match=message):
             plan(**given)
+    for wrong in (LoRA, ["lora"], 5):
+        with pytest.raises(TypeError, match="method must be a name such as 'lora'"):
+            plan("gpt2", wrong)
+    with pytest.raises(KeyError, match="'ia3' is not in this plan; there are lora"):
+        plan("gpt2", "lora")["ia3"]
+
+
+VIRTUAL = {"prompt": 20, "prefix": 20, "p-tuning": 20, "mam": 30, "unipelt": 10}
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_virtual_tokens_need_room_in_the_context(name):
+    """The plan fits if and only if the model takes such a text with the method attached."""
+    settings, model = config(name), tiny(name, torch.float32)
+    refused = plan(settings, length=64)  # the whole context
+    for method in METHODS:
+        one = refused[method]
+        if method not in VIRTUAL:
+            assert "virtual" not in one.note
+            continue
+        n = VIRTUAL[method]
+        assert one.fits is None and f"64 tokens and {n} virtual ones" in one.note
+        assert plan(settings, method, length=64 - n).methods[0].fits
+        with make_method(method).attach(model):
+            model(tokens(1, 64 - n))
+            with pytest.raises(ValueError, match="context is 64"):
+                model(tokens(1, 65 - n))
+    long = plan(settings, PromptTuning(64), length=1).methods[0]
+    assert long.fits is None and "context" in long.note
+    with pytest.raises(ValueError, match="context"):
+        PromptTuning(64).attach(model)
+
+
+def test_what_attach_refuses_does_not_fit():
+    half = plan("gpt2", precision="float16")
+    for name in METHODS:  # those that train the model's own weights
+        assert (half[name].fits is None) == (name in ("full", "top-1", "bitfit"))
+    assert "float16" in half["full"].note
+    for parts, message in (
+        ([LayerFreezing.top(1), FullFineTuning()], "two of them train"),
+        ([LoRA(2, dora=True), LoRA(2, targets=["q"])], "DoRA"),
+    ):
+        one = plan("gpt2", Compose(parts)).methods[0]
+        assert one.fits is None and message in one.note
+        with pytest.raises(ValueError, match=message):
+            Compose(parts).attach(tiny("gpt2"))
+    unbiased = Compose([BitFit(), LoRA(2)])
+    assert "no biases" in plan(config("qwen3"), unbiased, length=8).methods[0].note
+    assert "Switch" in plan("gpt2", Switch({"a": LoRA(2)})).methods[0].note
 
 
 def test_where_a_method_does_not_fit_the_model(capsys):
@@ -168,3 +263,15 @@ def test_help_tells_the_defaults(capsys):
 def test_the_command_says_what_is_wrong(arguments, message, capsys):
     assert cli.main(["plan", *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "[]", "5", "{}", '{"model_type": "nix"}', '{"model_type": "llama", "hidden_size": "x"}',
+     '{"model_type": "llama", "num_attention_heads": 0}'],
+)  # fmt: skip
+def test_the_command_says_that_a_config_is_damaged(written, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(written)
+    assert cli.main(["plan", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert f"model: {tmp_path / 'config.json'} is no config of a known model: " in said

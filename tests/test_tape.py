@@ -1,5 +1,8 @@
 """What a step keeps, predicted on a tape and then measured: each family, method and shape."""
 
+from collections import Counter
+from fractions import Fraction
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -39,6 +42,8 @@ METHODS = {
     "prefix": lambda: PrefixTuning(5),
     "prefix, mlp": lambda: PrefixTuning(5, mlp=8),
     "prefix, one layer": lambda: PrefixTuning(5, layers=[1]),
+    "prefix, some fixed": lambda: PrefixTuning(5, layers=[0, 2], trainable=[2]),
+    "prefix, all fixed": lambda: Compose([PrefixTuning(5, trainable=()), LayerFreezing.top(1)]),
     "ia3": IA3,
     "lora": lambda: LoRA(2),
     "lora, all": lambda: LoRA(2, targets="all"),
@@ -58,6 +63,7 @@ SHAPES = {
     "1 row": (1, 17, None),
     "padded": (4, 24, "right"),
     "padded left": (3, 20, "left"),
+    "a hole": (3, 20, "hole"),
 }
 
 
@@ -65,7 +71,8 @@ def make_batch(rows: int, length: int, padding: str | None = None) -> dict:
     ids = torch.randint(3, 90, (rows, length), generator=torch.Generator().manual_seed(0))
     labels, mask = ids.clone(), torch.ones_like(ids)
     labels[:, :9] = -100
-    where = {"right": slice(-5, None), "left": slice(5)}.get(padding)
+    places = {"right": slice(-5, None), "left": slice(5), "hole": slice(3, 4)}
+    where = places.get(padding)
     if where:
         mask[0, where], labels[0, where] = 0, -100
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
@@ -86,24 +93,32 @@ def test_activations_are_predicted_to_the_byte(name, method):
 @pytest.mark.parametrize("method", ["full", "prompt", "prefix", "lora", "ia3", "houlsby", "dora"])
 @pytest.mark.parametrize("name", [*FAMILIES, "qwen2", "qwen3", "mistral", "smollm3"])
 def test_in_half_precision_too(name, method):
-    changes = {"attn_pdrop": 0.0} if name == "gpt2" else {}
-    model, batch = tiny(name, torch.bfloat16, **changes), make_batch(2, 16)
+    """With the dropout that each family has of itself: GPT-2's is on attention too."""
+    model = tiny(name, torch.bfloat16)
     with METHODS[method]().attach(model) as attached:
-        found = memory(model, attached, batch)
-    assert found.predicted == found.measured
+        for shape in SHAPES.values():
+            found = memory(model, attached, make_batch(*shape))
+            assert found.predicted == found.measured, shape
 
 
-@pytest.mark.parametrize("rows", [1, 3])
-def test_dropout_on_attention_costs_its_weights(rows):
-    """With it there is no fused kernel, so weights are kept, T x T for each head."""
-    kept = {}
-    for p in (0.0, 0.1):
-        model = tiny("gpt2", torch.float32, attn_pdrop=p)
-        with LoRA(2).attach(model) as method:
-            found = memory(model, method, make_batch(rows, 32))
-        assert found.predicted == found.measured
-        kept[p] = found.predicted.parts["attention"]
-    assert kept[0.1] > 1.2 * kept[0.0]
+DROPOUT = {"gpt2": "attn_pdrop"}  # elsewhere it is called attention_dropout
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", ["gpt2", "llama", "opt", "neox", "qwen3"])
+def test_dropout_on_attention_costs_its_weights(name, dtype):
+    """With it there is no fused kernel on a CPU, so weights are kept, T x T for each head; and
+    PyTorch computes them in float32, whatever the model's precision."""
+    for shape in ((1, 32, None), (3, 32, None), (3, 32, "left")):
+        kept = {}
+        for p in (0.0, 0.1):
+            model = tiny(name, dtype, **{DROPOUT.get(name, "attention_dropout"): p})
+            for method in (LoRA(2), PrefixTuning(3)):
+                with method.attach(model):
+                    found = memory(model, method, make_batch(*shape))
+                assert found.predicted == found.measured
+            kept[p] = found.predicted.parts["attention"]
+        assert kept[0.1] > 1.2 * kept[0.0]
 
 
 def test_a_batch_without_a_mask_counts_as_one_without_padding():
@@ -118,7 +133,7 @@ def test_a_batch_without_a_mask_counts_as_one_without_padding():
 CONFIGS = [
     ("llama", {}), ("llama", {"tie_word_embeddings": False, "attention_bias": False}),
     ("llama", {"num_key_value_heads": 1}), ("llama", {"head_dim": 16, "mlp_bias": False}),
-    ("gpt2", {"attn_pdrop": 0.0}), ("gpt2", {"tie_word_embeddings": False, "attn_pdrop": 0.0}),
+    ("gpt2", {}), ("gpt2", {"tie_word_embeddings": False, "attn_pdrop": 0.0}),
     ("opt", {}), ("opt", {"word_embed_proj_dim": 16, "do_layer_norm_before": False}),
     ("opt", {"layer_norm_elementwise_affine": False}), ("opt", {"enable_bias": False}),
     ("neox", {}), ("neox", {"use_parallel_residual": False, "attention_bias": False}),
@@ -146,11 +161,10 @@ def test_a_config_alone_says_the_same(name, changes):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_half_precision_from_a_config(name):
-    changes = {"attn_pdrop": 0.0} if name == "gpt2" else {}
     for method in ("full", "prompt", "lora", "prompt and top"):
         made = METHODS[method]()
-        alone = memory(config(name, **changes), made, 2, 12, precision="bfloat16").predicted
-        model = tiny(name, torch.bfloat16, **changes)
+        alone = memory(config(name), made, 2, 12, precision="bfloat16").predicted
+        model = tiny(name, torch.bfloat16)
         with made.attach(model):
             assert alone == memory(model, made, 2, 12).measured
 
@@ -210,18 +224,47 @@ def test_soft_prompts_save_optimizer_state_not_activations():
 def test_operations_as_counted(name, method, monkeypatch):
     """Forward and backward: PyTorch's own counter, of the matrices outside of attention."""
     model = tiny(name, torch.float32)
-    rows, length = 2, 12
-    ids = torch.arange(rows * length).view(rows, length)
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
-    linear = {torch.ops.aten.mm, torch.ops.aten.addmm}
-    with METHODS[method]().attach(model) as attached, FlopCounterMode(display=False) as counter:
-        scored_nll(model, batch)[0].backward()
-    flops = counter.get_flop_counts()["Global"]
-    counted = sum(n for operator, n in flops.items() if operator in linear)
-    found = rehearsal(model.config, attached, rows, length, "float32").operations
+    with METHODS[method]().attach(model) as attached:
+        flops = counted(model)
+    found = rehearsal(model.config, attached, 2, 12, "float32").operations
     monkeypatch.setattr("peft_lab.tape.families._Pass._attend", lambda *_: 0)
-    alone = rehearsal(model.config, attached, rows, length, "float32").operations
-    assert alone == counted < found
+    alone = rehearsal(model.config, attached, 2, 12, "float32").operations
+    assert alone == flops[torch.ops.aten.mm] + flops[torch.ops.aten.addmm] < found
+
+
+@pytest.mark.parametrize("method", ["full", "top", "lora", "lora on v", "prompt", "prefix", "ia3"])
+@pytest.mark.parametrize("name", ["gpt2", "bloom"])
+def test_operations_of_attention_as_counted(name, method, monkeypatch):
+    """Families that do it as products of matrices: PyTorch does them for all columns, we count
+    those that a query sees."""
+    model = tiny(name, torch.float32).train()  # with dropout there is no fused kernel
+    made = LoRA(2, targets="v") if method == "lora on v" else METHODS[method]()
+    with made.attach(model):
+        flops = counted(model)
+    found = rehearsal(model.config, made, 2, 12, "float32").operations
+    monkeypatch.setattr("peft_lab.tape.families._Pass._attend", lambda *_: 0)
+    own = found - rehearsal(model.config, made, 2, 12, "float32").operations
+    before, tokens = 5 * (method == "prefix"), 12 + 5 * (method == "prompt")
+    share = Fraction(2 * before + tokens + 1, 2 * (before + tokens))
+    assert own == share * (flops[torch.ops.aten.bmm] + flops[torch.ops.aten.baddbmm]) > 0
+
+
+def test_a_prefix_is_seen_in_its_layers_alone():
+    def operations(layers):
+        method = Compose([FullFineTuning(), PrefixTuning(5, layers=layers)])
+        return rehearsal(config("llama"), method, 2, 12, "float32").operations
+
+    # 2 x 4 heads of width 8, 12 queries; 2 products forward and 4 back; 5 columns more
+    assert operations([0, 1]) - operations([1]) == 2 * (2 * 4 * 12) * 8 * 6 * 5
+
+
+def counted(model) -> dict:
+    """Operations of a step on 2 x 12 tokens by operator, there and back."""
+    ids = torch.arange(24).view(2, 12)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    with FlopCounterMode(display=False) as counter:
+        scored_nll(model, batch)[0].backward()
+    return Counter(counter.get_flop_counts()["Global"])
 
 
 def test_where_the_forms_do_not_hold():

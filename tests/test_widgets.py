@@ -6,9 +6,12 @@ import ipywidgets
 import pytest
 import tiny
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from peft_lab import widgets
-from peft_lab.accounting import count_parameters, memory
+from peft_lab.accounting import count, count_parameters, memory
+from peft_lab.anatomy import dimensions
+from peft_lab.evaluation import scored_nll
 from peft_lab.methods import FullFineTuning, LayerFreezing, LoRA, PrefixTuning, PromptTuning
 
 LINES = ["The fox ran.", "It rained."]
@@ -20,6 +23,16 @@ TALENTS = {
 SAMPLES = {0: "a story", 20: "half a poem", 100: "a poem"}
 TOKENS = ["<bos>", "Once", "upon", "<eos>"]
 CONFIG = tiny.config("llama")
+CHANGED = {"opt, narrow": ("opt", {"word_embed_proj_dim": 16})}  # as OPT-350m
+NAMES = ["llama", "gpt2", "opt", *CHANGED, "neox", "bloom", "mistral", "qwen2", "qwen3", "smollm3"]
+
+
+def made(name: str) -> torch.nn.Module:
+    name, changes = CHANGED.get(name, (name, {}))
+    return tiny.tiny(name, torch.float32, **changes)
+
+
+FAMILIES = {name: made(name).config for name in NAMES}
 
 
 def batch(rows: int, length: int) -> dict:
@@ -68,50 +81,76 @@ def test_samples_over_the_grid():
         widgets.sample_at({}, 0)
 
 
-@pytest.mark.parametrize(("rows", "length"), [(1, 2), (2, 7), (4, 16)])
-def test_memory_plan_equals_what_accounting_measures(rows, length):
+@pytest.mark.parametrize(("rows", "length"), [(1, 2), (4, 16)])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_memory_plan_equals_what_accounting_measures(name, rows, length):
     """Every choice of neighbouring blocks, and full fine-tuning."""
-    model = tiny.tiny("llama", torch.float32)
-    choices = [None] + [range(a, b) for a in range(tiny.L) for b in range(a + 1, tiny.L + 1)]
-    for live in choices:
-        method = FullFineTuning() if live is None else LayerFreezing(live.start, len(live))
-        with method.attach(model):
-            found = memory(model, method, batch(rows, length)).measured
-            tensors = len(list(method.parameters()))
-        plan = widgets.plan_memory(CONFIG, rows, length, live)
-        assert plan["weights"] == found.weights
-        assert plan["gradients"] == found.gradients
-        assert plan["optimizer"] == found.optimizer - 4 * tensors  # its step counters
-        assert plan["activations"] == found.activations
+    model, config = made(name), FAMILIES[name]
+    choices = [(a, b - a) for a in range(tiny.L) for b in range(a + 1, tiny.L + 1)]
+    for method in (None, *(LayerFreezing(*choice) for choice in choices)):
+        with (method or FullFineTuning()).attach(model) as attached:
+            found = memory(model, attached, batch(rows, length)).measured
+        plan = widgets.plan_memory(config, rows, length, method)
+        assert plan == {part: getattr(found, part) for part in plan} and len(plan) == 4
 
 
 def test_memory_plan_over_the_grid():
+    config = tiny.config("llama", max_position_embeddings=512)
     for rows, length in itertools.product([1, 2, 4, 8, 16, 32, 64], [32, 64, 128, 256, 512]):
-        plan = widgets.plan_memory(CONFIG, rows, length)
-        assert plan["optimizer"] == 2 * plan["gradients"] == 2 * plan["weights"] > 0
-        more = widgets.plan_memory(CONFIG, 2 * rows, length)
+        plan = widgets.plan_memory(config, rows, length)
+        assert plan["gradients"] == plan["weights"] > 0
+        more = widgets.plan_memory(config, 2 * rows, length)
         assert 1.9 * plan["activations"] < more["activations"] < 2 * plan["activations"]
-    assert widgets.plan_memory(CONFIG, 8, 32, range(0))["activations"] == 0
     with pytest.raises(ValueError, match="0 to 2"):
-        widgets.plan_memory(CONFIG, 8, 32, range(2, 4))
+        widgets.plan_memory(CONFIG, 8, 32, LayerFreezing(2, 2))
+    with pytest.raises(ValueError, match="context is 64"):
+        widgets.plan_memory(CONFIG, 8, 65)
+    with pytest.raises(ValueError, match="llama are not predicted"):
+        widgets.blocks_bill(tiny.config("llama", hidden_act="tanh"), 0, 0)
 
 
-def test_blocks_bill_over_the_grid():
-    layers = CONFIG.num_hidden_layers
+def test_a_memory_table_cuts_texts_to_the_context(capsys):
+    widgets.memory_table({"tiny": CONFIG}, rows=(2,), length=65)
+    cut = capsys.readouterr().out
+    widgets.memory_table({"tiny": CONFIG}, rows=(2,), length=64)
+    assert cut == capsys.readouterr().out and "2 x 64" in cut
+
+
+def operations(model, method, first: int) -> int:
+    """Of a step on 8 x 16 tokens: PyTorch counts the linear layers, attention is by hand."""
+    size, rows, length = dimensions(model.config), 8, 16
+    with method.attach(model), FlopCounterMode(display=False) as counter:
+        scored_nll(model, batch(rows, length))[0].backward()
+    flops = counter.get_flop_counts()["Global"]
+    products = sum(6 if layer >= first else 2 for layer in range(size.layers))
+    pairs = rows * size.heads * length * (length + 1) // 2  # what comes later is not seen
+    linear = flops[torch.ops.aten.mm] + flops.get(torch.ops.aten.addmm, 0)
+    return linear + 2 * size.head_dim * pairs * products
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_blocks_bill_over_the_grid(name):
+    model, config = made(name), FAMILIES[name]
+    layers, parameters = tiny.L, count_parameters(model)
+    whole = operations(model, FullFineTuning(), 0)
     for first in range(layers):
         for last in range(first, layers):
-            bill = widgets.blocks_bill(CONFIG, first, last)
+            bill = widgets.blocks_bill(config, first, last, length=16)
             method = LayerFreezing(first, last - first + 1)
-            assert bill["trained"] == method.expected_parameters(CONFIG)
+            assert list(bill["live"]) == list(range(first, last + 1))
+            assert bill["work"] == operations(model, method, first) / whole
+            with method.attach(model):
+                assert bill["trained"] == method.num_parameters()
+                assert bill["bytes"] == memory(model, method, batch(8, 16)).measured.total
+            assert bill["share"] == bill["trained"] / parameters
             assert bill["passed"] == layers - first
-            assert 0 < bill["work"] < 1 and 0 < bill["share"] < 1
             if first:  # one place lower: as many parameters, more work and memory
-                lower = widgets.blocks_bill(CONFIG, first - 1, last - 1)
+                lower = widgets.blocks_bill(config, first - 1, last - 1, length=16)
                 assert lower["trained"] == bill["trained"]
                 assert lower["work"] > bill["work"] and lower["bytes"] > bill["bytes"]
     for wrong in ((-1, 0), (1, 0), (0, layers)):
         with pytest.raises(ValueError, match="first="):
-            widgets.blocks_bill(CONFIG, *wrong)
+            widgets.blocks_bill(config, *wrong)
 
 
 def test_prompt_places_over_the_grid():
@@ -131,28 +170,46 @@ def test_prompt_places_over_the_grid():
         widgets.prompt_places(1, TOKENS, 4, given=5)
 
 
-def test_freed_layers_over_the_grid():
-    layers = CONFIG.num_hidden_layers
+@pytest.mark.parametrize("name", FAMILIES)
+def test_freed_layers_over_the_grid(name):
+    config, layers = FAMILIES[name], tiny.L
     for k in range(layers + 1):
-        at = widgets.freed_layers(CONFIG, 5, k)
+        at = widgets.freed_layers(config, 5, k)
         method = PrefixTuning(5, init="zero", trainable=at["free"])
-        assert at["parameters"] == method.expected_parameters(CONFIG)
+        assert at["parameters"] == count(config, method).measured == at["bytes"] / 4
         assert list(at["free"]) == list(range(layers))[layers - k :]
     with pytest.raises(ValueError, match="k=4"):
-        widgets.freed_layers(CONFIG, 5, layers + 1)
+        widgets.freed_layers(config, 5, layers + 1)
+    for wrong in (-3, 0):
+        with pytest.raises(ValueError, match=f"length must be .*{wrong}"):
+            widgets.freed_layers(config, wrong, 1)
 
 
-@pytest.mark.parametrize("targets", widgets.LORA_TARGETS.values())
-def test_lora_bill_over_the_grid(targets):
-    whole = count_parameters(tiny.tiny("llama"))
-    for rank in (1, 2, 8, 16):  # of 16: the width of keys and values
-        bill = widgets.lora_bill(CONFIG, rank, targets)
-        method = LoRA(rank, targets=targets)
-        assert bill["parameters"] == method.expected_parameters(CONFIG) == bill["bytes"] / 4
-        assert bill["share"] == pytest.approx(bill["parameters"] / whole)
-    for wrong in (0, 17 if "v" in targets else 33):
-        with pytest.raises(ValueError, match=f"rank={wrong}"):
-            widgets.lora_bill(CONFIG, wrong, targets)
+def test_the_choices_of_lora_are_the_layers_of_the_family():
+    assert widgets.lora_targets(CONFIG) == {
+        "q, v": ("q", "v"), "attention": ("q", "k", "v", "o"),
+        "feed-forward": ("gate", "up", "down"),
+        "all": ("q", "k", "v", "o", "gate", "up", "down"),
+    }  # fmt: skip
+    assert widgets.lora_targets(FAMILIES["gpt2"]) == {
+        "q, v": ("q", "v"), "attention": ("qkv", "o"), "feed-forward": ("up", "down"),
+        "all": ("qkv", "o", "up", "down"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_lora_bill_over_the_grid(name):
+    config, whole = FAMILIES[name], count_parameters(made(name))
+    for choice, targets in widgets.lora_targets(config).items():
+        for rank in (1, 2, 8, 16):  # of 16: the width of Llama's keys and values
+            bill = widgets.lora_bill(config, rank, targets)
+            method = LoRA(rank, targets="all" if choice == "all" else targets)
+            assert bill["parameters"] == count(config, method).measured == bill["bytes"] / 4
+            assert bill["share"] == pytest.approx(bill["parameters"] / whole)
+        narrow = dimensions(config).kv_size == 16 and "v" in targets
+        for wrong in (0, 17 if narrow else 33):
+            with pytest.raises(ValueError, match=f"rank={wrong}"):
+                widgets.lora_bill(config, wrong, targets)
 
 
 def test_layer_shares_over_the_grid():
@@ -164,18 +221,18 @@ def test_layer_shares_over_the_grid():
         widgets.layer_shares(shares, 3)
 
 
-def test_a_split_budget_is_never_overdrawn_and_never_has_room_for_a_rank():
-    from peft_lab.methods import LoRA, PromptTuning
-
-    one = LoRA(1).expected_parameters(CONFIG)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_split_budget_is_never_overdrawn_and_never_has_room_for_a_rank(name):
+    config = FAMILIES[name]
+    one, vector = (count(config, made).measured for made in (LoRA(1), PromptTuning(1)))
     for budget in (900, 2000, 5001):
-        for vectors in range(1, budget // CONFIG.hidden_size + 1):
-            bill = widgets.split_bill(CONFIG, budget, vectors)
-            assert bill["prompt"] == PromptTuning(vectors).expected_parameters(CONFIG)
+        for vectors in range(budget // vector + 1):
+            bill = widgets.split_bill(config, budget, vectors)
+            assert bill["prompt"] == vectors * vector
             assert bill["lora"] == bill["rank"] * one and 0 <= bill["left"] < one
             assert bill["prompt"] + bill["lora"] + bill["left"] == budget
     with pytest.raises(ValueError, match="vectors=100"):
-        widgets.split_bill(CONFIG, 100, 100)
+        widgets.split_bill(config, 100, 100)
 
 
 @pytest.mark.parametrize("gpu", ["16GB", "24GB", "A100-80GB", "3GB"])
@@ -188,7 +245,10 @@ def test_plan_bars_over_the_grid(gpu):
             name, gpu=gpu, rows=rows, length=min(length, 1024 if name == "gpt2" else length)
         )
         assert at["plan"] == told and at["card"] == find_card(gpu).memory
-        assert set(at["bars"]) == set(METHODS) - ({"bitfit"} if name == "llama-3-8b" else set())
+        without = {"bitfit"} if name == "llama-3-8b" else set()
+        if (name, length) == ("gpt2", 2048):  # cut to the context: no room for virtual tokens
+            without = {"prompt", "prefix", "p-tuning", "mam", "unipelt"}
+        assert set(at["bars"]) == set(METHODS) - without
         assert {*at["yes"], *at["tight"]} == {one.name for one in told.methods if one.fits}
         assert all(told[method].share > 0.9 for method in at["tight"] + at["no"])
         for method, bars in at["bars"].items():
@@ -297,6 +357,24 @@ def test_blocks_widget_names_one_block_as_one(monkeypatch, capsys):
     widgets.blocks_widget(CONFIG)
     boxes[0].children[0].value = (0, 1)
     assert [list(wall) for wall in walls] == [["block 2 live"], ["blocks 0 to 1 live"]]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_has_its_tables_and_widgets(name, monkeypatch, capsys):
+    config = FAMILIES[name]
+    given = {"memory": ({name: config},), "blocks": (config,), "freed": (config, 5),
+             "module": (config, 8), "lora": (config,), "split": (config, 1000),
+             "fleet": ({name: config},)}  # fmt: skip
+    tables = given | {"module": (config,), "split": (config, 1000, (0, 1))}
+    boxes = []
+    monkeypatch.setattr("IPython.display.display", boxes.append)
+    for what, arguments in given.items():
+        getattr(widgets, f"{what}_table")(*tables[what])
+        assert len(capsys.readouterr().out.splitlines()) > 3
+        getattr(widgets, f"{what}_widget")(*arguments)
+        said = capsys.readouterr().out
+        assert said.strip() and "Error" not in said, what
+    assert len(boxes) == len(given)
 
 
 def positions(control):

@@ -42,7 +42,7 @@ class Batch:
     tokens: int  # T, padding included
     scored: int  # tokens with a label, over all rows
     padded: bool = False  # some token is padding
-    left: bool = False  # on the left, so that rows differ in their positions
+    left: bool = False  # before a token, so that rows differ in their positions
 
 
 def dropouts(config) -> dict[str, float]:
@@ -122,10 +122,12 @@ class Rehearsal:
             "prefix" (its share of the keys and values), "logits" (head and loss), "embeddings",
             "blocks" (all else).
         operations: of forward and backward pass, a multiplication and an addition counting as two.
+        read: bytes of weight matrices that both passes read: below the lowest trained place once.
     """
 
     kept: dict[str, int]
     operations: int
+    read: int
 
 
 def rehearse(config, method, batch: Batch, trained: Trained, size: int = FLOAT) -> Rehearsal | None:
@@ -180,7 +182,7 @@ class _Pass:
         told |= tape.bytes()
         told["prefix"] = min(self.prefix_bytes, told["attention"])
         told["attention"] -= told["prefix"]
-        return Rehearsal(told, tape.operations)
+        return Rehearsal(told, tape.operations, tape.read)
 
     # parts
 
@@ -254,7 +256,7 @@ class _Pass:
         prefix = self.changes.prefix  # columns, in all layers, though not seen in all
         if prefix:  # [prefix; own], a copy
             more = batch.rows * prefix * size.kv_size
-            learned = layer in self.changes.prefix_layers
+            learned = self.changes.seen[layer] > 0
             k, v = (tape.new(more + y.numbers, y.live or learned) for y in (k, v))
         columns = prefix + self.length
         queries = batch.rows * size.heads * self.length
@@ -270,24 +272,30 @@ class _Pass:
             if not plain:
                 mask = masked * batch.rows * self.length * columns
                 out = tape.fused_attention(q, k, v, queries, mask)
-            else:  # products of many rows need another layout than the layers left
+            else:
+                if self.kind != "bloom":  # PyTorch computes in float32 what no kernel does
+                    q, k, v = (tape.cast(y, FLOAT) for y in (q, k, v))
+                # products of many rows need another layout than the layers left
                 if batch.rows > 1:
                     q, k, v = (tape.copy(y) for y in (q, k, v))
                 elif self.kind != "bloom":  # scaled first
                     q, k = tape.copy(q), tape.copy(k)
                 out = tape.plain_attention(q, k, v, queries, columns, p)
-        tape.operations += self._attend(queries, out.live)
+                out = tape.cast(out, tape.size)
+        tape.operations += self._attend(layer, queries, q, k, v)
         if prefix and len(tape.saved) > before:
             heads = k.numbers // (batch.rows * columns)
-            self.prefix_bytes += 2 * batch.rows * prefix * heads * tape.size
+            self.prefix_bytes += 2 * batch.rows * prefix * heads * k.size
         # GPT-NeoX lays its heads out anew: what the next layer reads is a copy
         return tape.copy(out) if self.kind == "gpt_neox" else out
 
-    def _attend(self, queries: int, live: bool) -> int:
-        """Operations of attention: for each column that a query sees a product for its weight and
-        one for its value, twice that on the way back. What comes later is skipped."""
-        seen = self.changes.prefix + (self.length + 1) / 2
-        return int(4 * self.size.head_dim * queries * seen) * (3 if live else 1)
+    def _attend(self, layer: int, queries: int, q: Tensor, k: Tensor, v: Tensor) -> int:
+        """Operations of attention: for each column that a query sees, a product for its weight and
+        one for its value; on the way back one for each gradient. What comes later is skipped."""
+        seen = 2 * self.changes.seen[layer] + self.length + 1  # twice the columns, in the mean
+        weights = q.live or k.live
+        products = 2 + weights + q.live + k.live + v.live
+        return self.size.head_dim * queries * seen * products
 
     def _queries_keys_values(self, layer: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tape, size = self.tape, self.size

@@ -1,6 +1,6 @@
 """What each method adds to the operations of its model, on a tape."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import singledispatch
 
@@ -34,7 +34,9 @@ class Changes:
         self._before: dict[tuple, list[Before]] = defaultdict(list)
         self._after: dict[tuple, list[After]] = defaultdict(list)
         self.prompt = self.prefix = 0  # virtual tokens
-        self.prefix_layers: set[int] = set()
+        # Layer -> columns of prefixes that it sees. The keys and values of all layers are one
+        # tensor: a gradient flows to it from each of them, also where a layer's own are fixed.
+        self.seen: Counter[int] = Counter()
         self.makers: list[Callable[[Tape], None]] = []  # what makes the virtual tokens
 
     @property
@@ -166,12 +168,12 @@ def _(method: PrefixTuning, changes: Changes) -> None:
     if not layers:
         return
     changes.prefix += method.length
-    every = method.hidden is not None or isinstance(method, GatedPrefix)
-    # the keys and values of all layers are one tensor: a gradient flows to it from each of them
-    changes.prefix_layers |= set(layers if free or every else ())
+    changes.seen.update(dict.fromkeys(layers, method.length))
 
     def make(tape: Tape) -> None:
         size = changes.size
+        if method.hidden is None and len(free) < len(layers):  # put in their order
+            tape.keep(len(layers), INDEX)
         if method.hidden is not None:  # tanh saves its result, as relu does
             h, outputs = method.hidden, 2 * len(layers) * size.kv_size
             x = tape.linear(

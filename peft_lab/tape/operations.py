@@ -40,6 +40,7 @@ class Tape:
         self.size = size
         self.saved: dict[Storage, str] = {}
         self.operations = 0  # of the matrix products, there and back
+        self.read = 0  # bytes of the matrices, as often as a pass must read them
         self._part = "blocks"
 
     @contextmanager
@@ -102,10 +103,13 @@ class Tape:
         return self.new(x.numbers, x.live, x.size)
 
     def linear(self, x: Tensor, inputs: int, outputs: int, weight: bool, bias: bool) -> Tensor:
-        """The gradient of the weight needs the input; those of bias and input need neither."""
+        """The gradient of the weight needs the input; those of bias and input need neither.
+
+        The weight is read for the output, and again for the input's gradient or to be trained."""
         if weight:
             self.save(x)
         self.operations += 2 * x.numbers * outputs * (1 + x.live + weight)
+        self.read += inputs * outputs * x.size * (1 + (x.live or weight))
         return self.new(x.numbers // inputs * outputs, x.live or weight or bias, x.size)
 
     def layer_norm(self, x: Tensor, d: int, trained: bool) -> Tensor:
