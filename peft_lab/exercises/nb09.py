@@ -39,7 +39,7 @@ def reveal(guesses: dict, found: dict[str, float]) -> None:
                 off += _way(guess, value)
         value = f"{value:,.0f}" if value >= 1000 else f"{value:.0f}"
         shown = shown if len(shown) < 12 else f"{guess:.1e}"
-        print(f"{question:<56}{shown:>12}{value:>14}{off:>26}".rstrip())
+        print(f"{question:<56}{shown:>12}{value:>14}{off:>27}".rstrip())
 
 
 def _way(guess: float, value: float) -> str:
