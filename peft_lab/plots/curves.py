@@ -369,7 +369,10 @@ def memory_stack(
                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.9},
                     )  # fmt: skip
                 left += value
-            axes.text(left + 0.012 * most / scale, i, f"{left:.3g} {unit}", va="center", fontsize=9,
+            line = (card or 0) / scale
+            crosses = left < line < left + 0.15 * most / scale  # the number goes behind the line
+            at = (line if crosses else left) + 0.012 * most / scale
+            axes.text(at, i, f"{left:.3g} {unit}", va="center", fontsize=9,
                       fontweight="bold",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
         if card:
