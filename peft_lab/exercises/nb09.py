@@ -22,7 +22,7 @@ QUESTIONS = {
 def reveal(guesses: dict, found: dict[str, float]) -> None:
     """Print each guess beside what the package finds, and how far off it is and which way: times;
     percentages in points."""
-    print(f"{'':<56}{'guess':>12}{'found':>14}{'off':>26}")
+    print(f"{'':<56}{'guess':>12}{'found':>14}{'off':>28}")
     for name, question in QUESTIONS.items():
         given, value = guesses.get(name), found[name]
         guess = number(given)
@@ -39,7 +39,7 @@ def reveal(guesses: dict, found: dict[str, float]) -> None:
                 off += _way(guess, value)
         value = f"{value:,.0f}" if value >= 1000 else f"{value:.0f}"
         shown = shown if len(shown) < 12 else f"{guess:.1e}"
-        print(f"{question:<56}{shown:>12}{value:>14}{off:>27}".rstrip())
+        print(f"{question:<56}{shown:>12}{value:>14}{off:>28}".rstrip())
 
 
 def _way(guess: float, value: float) -> str:
