@@ -645,7 +645,12 @@ def plan_widget(
         at = plan_bars(model, gpu, rows, length, precision)
         title = f"{model} on {gpu}: {len(at['yes'])} of {len(at['bars'])} methods fit"
         figure = plots.memory_stack(
-            at["bars"], title, size=(576, 420), origin="by formula", card=at["card"]
+            at["bars"],
+            title,
+            size=(576, 420),
+            origin="by formula",
+            card=at["card"],
+            what="peak of one training step",
         )
         tight = f" Tight, above nine tenths: {', '.join(at['tight'])}." * bool(at["tight"])
         names = ", ".join(at["yes"]) or "none"

@@ -14,6 +14,7 @@ import torch
 
 from peft_lab import scored_nll
 from peft_lab.exercises import CHECKS, NOT_YET, RIGHT, nb08
+from peft_lab.exercises.core import Sheet, Verdict
 from peft_lab.paths import data_dir, notebooks_dir
 
 
@@ -81,12 +82,32 @@ def test_solution_is_right_and_returned(number, capsys):
     assert CHECKS[number].last == RIGHT, said
     assert listed(back) == solution(number)
     assert "right" in said and "package's own" not in said
+    assert_no_scolding(said)
+
+
+def assert_no_scolding(said: str) -> None:
+    """What stands behind "right." is no general remark on what is wrong."""
+    verdict = said[said.index("\nright.") :].lower()
+    for scolding in ("not yet", "not right", "are not", "is not", "compare target", "usual slips"):
+        assert scolding not in verdict, verdict
+
+
+def test_the_general_remark_is_for_what_is_not_right():
+    for ok, said in ((True, "Well seen."), (False, "Add up by hand.")):
+        with pytest.raises(Verdict) as ended:
+            Sheet("00x", "f").finish(ok, "Add up by hand.", right="Well seen.")
+        assert ended.value.text == said
+    with pytest.raises(Verdict) as ended:
+        Sheet("00x", "f").finish(True, "Add up by hand.")
+    assert (ended.value.kind, ended.value.text) == (RIGHT, "")
 
 
 @pytest.mark.parametrize(("number", "name"), VARIANTS)
 def test_another_right_way_is_right(number, name, capsys):
     ask(number, listed(SOLUTIONS[f"VARIANTS_{number.upper()}"][name]))
-    assert CHECKS[number].last == RIGHT, capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert CHECKS[number].last == RIGHT, said
+    assert_no_scolding(said)
 
 
 @pytest.mark.parametrize(("number", "name"), WRONG)
@@ -820,10 +841,16 @@ def test_09_reveal_tells_how_far_off_a_guess_is(capsys):
     _, *lines = capsys.readouterr().out.splitlines()
     ends = [line[56:].split() for line in lines]
     assert ends == [
-        ["2,867,200", "286,720", "10.0", "times"], ["?", "37,748,736", "no", "number"],
-        ["15.1", "151", "10.0", "times"], ["-5", "75", "must", "be", "above", "0"],
-        ["0", "26", "26", "points"],
-    ]  # fmt: skip
+        ["2,867,200", "286,720", "10.0", "times", "too", "high"],
+        ["?", "37,748,736", "no", "number"],
+        ["15.1", "151", "10.0", "times", "too", "low"],
+        ["-5", "75", "must", "be", "above", "0"],
+        ["0", "26", "26", "points", "too", "low"],
+    ]
+    reveal({"prompt": 10**15, "saved": 25.9}, found)
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].split()[-7:] == "1.0e+15 286,720 over 100,000 times too high".split()
+    assert said[-1].endswith("0 points")
     reveal({}, found)
     assert capsys.readouterr().out.count("(none)") == 5
 
@@ -837,3 +864,14 @@ def test_an_error_that_ends_with_a_full_stop_gets_no_second(capsys):
     CHECKS["10b"](SOLUTIONS["wrong_10b_columns"])
     said = _said(capsys)
     assert "x @ A.mT @ B.mT" in said and ".." not in said
+
+
+def test_09a_each_slip_has_numbers_of_its_own():
+    """Where two slips give the same numbers, a learner is told of one that he did not make."""
+    answers = {"right": SOLUTIONS["solution_09a"]} | {n: fn for n, (_, fn) in wrong("09a").items()}
+    numbers = {}
+    for name, fn in answers.items():
+        given = []
+        CHECKS["09a"](lambda *a, fn=fn, given=given: given.append(fn(*a)) or given[-1])
+        numbers[name] = tuple(given)
+    assert len(set(numbers.values())) == len(answers), numbers

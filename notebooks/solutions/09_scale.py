@@ -113,6 +113,35 @@ def wrong_09a_square(config, rank):
     return solution_09a(config, rank) * rank
 
 
+def wrong_09a_bare_kv_heads(config, rank):
+    d, own = config.hidden_size, _shapes(config)
+    kv = config.num_key_value_heads
+    return _count(config, rank, [own[0], (d, kv), (d, kv), *own[3:]])
+
+
+def wrong_09a_one_kv_head(config, rank):
+    return _count(config, rank, _shapes(config, kv_heads=1))
+
+
+def wrong_09a_down(config, rank):
+    d, own = config.hidden_size, _shapes(config)
+    return _count(config, rank, [*own[:6], (d, d)])
+
+
+def wrong_09a_no_rank(config, rank):
+    return solution_09a(config, 1)
+
+
+def wrong_09a_06(config, rank):
+    return 4 * config.num_hidden_layers * config.hidden_size * rank
+
+
+def wrong_09a_merged(config, rank):
+    d, inner = config.hidden_size, config.intermediate_size
+    own = _shapes(config)
+    return _count(config, rank, [*own[:4], (d, 2 * inner), own[6]])
+
+
 VARIANTS_09A = {"matrix by matrix": variant_09a}
 WRONG_09A = {
     "query heads for kv heads": ("query heads", wrong_09a_heads),
@@ -128,6 +157,15 @@ WRONG_09A = {
     "heads alone": ("heads without head_dim", wrong_09a_bare_heads),
     "o takes hidden_size": ("width for heads", wrong_09a_output),
     "no v": ("one of k and v", wrong_09a_no_v),
+    "key-value heads alone": (
+        "heads without head_dim",
+        wrong_09a_bare_kv_heads,
+    ),
+    "one key-value head": ("one key-value head", wrong_09a_one_kv_head),
+    "down from d to d": ("down as a square", wrong_09a_down),
+    "no rank": ("no rank", wrong_09a_no_rank),
+    "the formula of 06": ("square matrices", wrong_09a_06),
+    "gate and up in one": ("gate and up in one", wrong_09a_merged),
     "rank squared": ("other", wrong_09a_square),
 }
 
@@ -178,7 +216,16 @@ def wrong_09b_half(frozen, trained, *places):
     return 2 * (frozen + trained), 2 * trained, 4 * trained, activations
 
 
-VARIANTS_09B = {"own numbers first": variant_09b}
+def variant_09b_numpy(*given):
+    import numpy as np
+
+    return np.array(solution_09b(*given))
+
+
+VARIANTS_09B = {
+    "own numbers first": variant_09b,
+    "an array": variant_09b_numpy,
+}
 WRONG_09B = {
     "AdamW for all": (
         "optimizer of the frozen",
@@ -307,6 +354,12 @@ def variant_09c_numpy(sizes, gaps):
     slopes = np.polyfit(np.log10(sizes), np.array(gaps), 1)[0]
     half = 2.776 * slopes.std(ddof=1) / np.sqrt(len(slopes))
     return slopes.mean(), slopes.mean() - half, slopes.mean() + half
+
+
+def variant_09c_array(sizes, gaps):
+    import numpy as np
+
+    return np.array(variant_09c_numpy(sizes, gaps))
 
 
 def _slopes(x, gaps):
@@ -449,6 +502,7 @@ def wrong_09c_middle(sizes, gaps):
 VARIANTS_09C = {
     "by weights": variant_09c,
     "by numpy": variant_09c_numpy,
+    "an array": variant_09c_array,
 }
 WRONG_09C = {
     "parameters, not log10": ("not a tenfold", wrong_09c_sizes),

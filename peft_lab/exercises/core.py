@@ -120,16 +120,18 @@ class Sheet:
                 raise Verdict(kind, f"{_plain(value)} {text}")
         raise Verdict("raises", _plain(value))
 
-    def finish(self, ok: bool, text: str = "") -> None:
-        """RIGHT if ``ok``; else the general remark. Either way an input that was changed comes
-        first: the values may be right, and the caller's data are ruined."""
+    def finish(self, ok: bool, general: str = "", *, right: str = "") -> None:
+        """RIGHT if ``ok``, with what is to be said of a right answer; else the general remark.
+        Either way an input that was changed comes first: the values may be right, and the
+        caller's data are ruined."""
         self.wrong("changed input", self.changed, bool(self.changed))
         if ok:
-            raise Verdict(RIGHT, text)
-        general = (
-            "Not yet, and not one of the usual slips. Compare target and yours, entry by entry."
+            raise Verdict(RIGHT, right)
+        raise Verdict(
+            "other",
+            general
+            or "Not yet, and not one of the usual slips. Compare target and yours, entry by entry.",
         )
-        raise Verdict("other", text or general)
 
     def slips(self, value: float, target: float, slips: list[tuple[str, str, list]]) -> None:
         """End the check if ``value`` is that of one slip and no other.
@@ -263,6 +265,13 @@ def same(value: Any, target: Any, tolerance: float = 1e-5) -> bool:
 def shape(value: Any) -> tuple[int, ...] | None:
     """A tensor's shape as a tuple; None for anything else."""
     return tuple(value.shape) if isinstance(value, torch.Tensor) else None
+
+
+def as_tuple(value: Any) -> Any:
+    """An array or tensor of one dimension as a tuple of numbers; anything else as it is."""
+    if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
+        return tuple(value.tolist())
+    return value
 
 
 def number(value: Any) -> float | None:

@@ -245,7 +245,8 @@ def check_00b(sheet: Sheet, votes) -> None:
         "Claim 1: hash the weights before and after full fine-tuning.",
         got[1] == "false",
     )
-    sheet.finish(got == VERDICTS, "A hash judges the two claims about weights, and no other.")
+    text = "A hash judges the two claims about weights, and no other."
+    sheet.finish(got == VERDICTS, text, right=text)
 
 
 def _voted(votes: dict) -> bool:
@@ -324,4 +325,4 @@ def check_00c(sheet: Sheet, predicted, model, *, vectors: int = 10) -> None:
         and not any(value in numbers_ for _, _, numbers_ in slips),
     )
     general = "Not yet. Vectors times numbers in each, times bytes in each number."
-    sheet.finish(value == target, f"{target:,} bytes." if value == target else general)
+    sheet.finish(value == target, general, right=f"{target:,} bytes.")

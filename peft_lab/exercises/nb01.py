@@ -251,7 +251,7 @@ def check_01b(sheet: Sheet, answer) -> None:
         "Not yet, and not one of the usual slips. For each model: which texts are scored, what is "
         "added up, and what divided, once?"
     )
-    sheet.finish(ok, "" if ok else general)
+    sheet.finish(ok, general)
 
 
 def _together(before: nn.Module, after: nn.Module, held_out: dict) -> list[float]:
@@ -353,5 +353,4 @@ def check_01c(sheet: Sheet, predicted, *, parameters: int) -> None:
     general = (
         "Not yet. Count the numbers kept for each parameter (its value is one), times 4 bytes."
     )
-    right = value == target or counted
-    sheet.finish(right, text if right else general)
+    sheet.finish(value == target or counted, general, right=text)

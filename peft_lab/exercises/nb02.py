@@ -52,10 +52,8 @@ def check_02a(sheet: Sheet, vote) -> None:
         "gradient, so the backward pass stops there and the activations are not even saved.",
         letter == "d",
     )
-    sheet.finish(
-        letter == "b",
-        "The gradient starts at the loss and goes no deeper than the lowest live block.",
-    )
+    text = "The gradient starts at the loss and goes no deeper than the lowest live block."
+    sheet.finish(letter == "b", text, right=text)
 
 
 # --- 02b ----------------------------------------------------------------------

@@ -306,7 +306,7 @@ def check_04b(sheet: Sheet, answer) -> None:
         same(value, target, 1e-6) and n + length in lengths,
     )
     ok = same(value, target, 1e-6)
-    sheet.finish(ok, "A soft prompt is a prefix: the same logits." if ok else "")
+    sheet.finish(ok, right="A soft prompt is a prefix: the same logits.")
 
 
 # --- 04c ----------------------------------------------------------------------

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from types import SimpleNamespace
 
 from ..claims import interval, student
-from .core import Sheet, brief, exercise, number, same
+from .core import Sheet, as_tuple, brief, exercise, number, same
 
 # --- the guesses --------------------------------------------------------------
 
@@ -20,9 +20,9 @@ QUESTIONS = {
 
 
 def reveal(guesses: dict, found: dict[str, float]) -> None:
-    """Print each guess beside what the package finds, and how far off it is: times; percentages in
-    points."""
-    print(f"{'':<56}{'guess':>12}{'found':>14}{'off':>16}")
+    """Print each guess beside what the package finds, and how far off it is and which way: times;
+    percentages in points."""
+    print(f"{'':<56}{'guess':>12}{'found':>14}{'off':>28}")
     for name, question in QUESTIONS.items():
         given, value = guesses.get(name), found[name]
         guess = number(given)
@@ -32,11 +32,18 @@ def reveal(guesses: dict, found: dict[str, float]) -> None:
             shown = f"{guess:,.4g}" if guess < 1e4 else f"{guess:,.0f}"
             off = "must be above 0"
             if question.startswith("%"):
-                off = f"{abs(guess - value):,.0f} points"
+                off = f"{abs(guess - value):,.0f} points" + _way(guess, value)
             elif guess > 0:
-                off = f"{max(guess / value, value / guess):,.1f} times"
+                times = max(guess / value, value / guess)
+                off = f"{times:,.1f} times" if times < 1e5 else "over 100,000 times"
+                off += _way(guess, value)
         value = f"{value:,.0f}" if value >= 1000 else f"{value:.0f}"
-        print(f"{question:<56}{shown:>12}{value:>14}{off:>16}".rstrip())
+        shown = shown if len(shown) < 12 else f"{guess:.1e}"
+        print(f"{question:<56}{shown:>12}{value:>14}{off:>28}".rstrip())
+
+
+def _way(guess: float, value: float) -> str:
+    return " too high" if guess > value else " too low" if guess < value else ""
 
 
 # --- 09a ----------------------------------------------------------------------
@@ -60,10 +67,10 @@ def _matrices(config, kv_heads: int | None = None, head_dim: int | None = None):
 def check_09a(sheet: Sheet, answer) -> None:
     """``lora_all(config, rank) -> int``."""
     config = SimpleNamespace(
-        hidden_size=26, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2,
-        head_dim=5, intermediate_size=43, vocab_size=101,
+        hidden_size=29, num_hidden_layers=3, num_attention_heads=8, num_key_value_heads=2,
+        head_dim=9, intermediate_size=43, vocab_size=101,
     )  # fmt: skip
-    sheet.note("3 layers of width 26, 6 query heads on 2 key-value heads of width 5;")
+    sheet.note("3 layers of width 29, 8 query heads on 2 key-value heads of width 9;")
     sheet.note("43 inside the feed-forward, 101 words")
     ranks = (1, 4)
     targets = [lora_all(config, rank) for rank in ranks]
@@ -84,7 +91,15 @@ def check_09a(sheet: Sheet, answer) -> None:
     def of(matrices):
         return lambda rank: rank * layers * sum(map(sum, matrices))
 
-    many = _matrices(config, kv_heads=config.num_attention_heads)
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+
+    def queries(q):
+        return [(d, q), *right[1:3], (q, d), *right[4:]]
+
+    def keys(kv):
+        return [right[0], (d, kv), (d, kv), *right[3:]]
+
+    many = _matrices(config, kv_heads=heads)
     sheet.wrong(
         "query heads",
         "You gave k and v as many outputs as q. Here several query heads share one key-value head: "
@@ -103,13 +118,52 @@ def check_09a(sheet: Sheet, answer) -> None:
         "head_dim by division",
         "You divided hidden_size by the heads to get the width of one. The config states it: "
         "head_dim, and here it is another number.",
-        slip(of(_matrices(config, head_dim=d // config.num_attention_heads))),
+        any(
+            slip(of(made))
+            for made in (
+                _matrices(config, head_dim=d // heads),
+                queries(heads * (d // heads)),
+                keys(kv_heads * (d // heads)),
+            )
+        ),
     )
     sheet.wrong(
         "heads without head_dim",
         "You took the number of heads for the numbers that they put out. Each head puts out "
         "head_dim of them.",
-        slip(of(_matrices(config, head_dim=1))),
+        any(
+            slip(of(made))
+            for made in (_matrices(config, head_dim=1), queries(heads), keys(kv_heads))
+        ),
+    )
+    sheet.wrong(
+        "one key-value head",
+        "You gave k and v one head. There are num_key_value_heads of them, and each puts out "
+        "head_dim numbers.",
+        slip(of(keys(config.head_dim))),
+    )
+    sheet.wrong(
+        "down as a square",
+        "down takes intermediate_size numbers, not hidden_size: it comes back from inside the "
+        "feed-forward.",
+        slip(of([*right[:6], (d, d)])),
+    )
+    sheet.wrong(
+        "gate and up in one",
+        "You took gate and up for one wide matrix. They are two here, and each has a pair of its "
+        "own: A twice.",
+        slip(of([*right[:4], (d, 2 * config.intermediate_size), right[6]])),
+    )
+    sheet.wrong(
+        "no rank",
+        "The rank is missing: each pair has rank x (inputs + outputs) numbers.",
+        slip(lambda rank: of(right)(1)),
+    )
+    sheet.wrong(
+        "square matrices",
+        "You took hidden_size for both sides of each matrix, as on our small models in notebook "
+        "06. Here the shapes differ.",
+        slip(lambda rank: 4 * layers * d * rank) or slip(of([(d, d)] * 7)),
     )
     sheet.wrong(
         "one of k and v",
@@ -183,7 +237,7 @@ CASES = {
 def check_09b(sheet: Sheet, answer) -> None:
     """``step_bytes(frozen, trained, rows, length, virtual, place) -> four numbers of bytes``."""
     targets = [step_bytes(*case) for case in CASES.values()]
-    values = [sheet.attempt(answer, *case) for case in CASES.values()]
+    values = [as_tuple(sheet.attempt(answer, *case)) for case in CASES.values()]
     sheet.note("weights, gradients, optimizer, activations; 10,007 frozen numbers, 3 rows of 11")
     for name, target, value in zip(CASES, targets, values, strict=True):
         sheet.case(f"{name}, {CASES[name][1]} trained numbers", target, value)
@@ -193,8 +247,8 @@ def check_09b(sheet: Sheet, answer) -> None:
         isinstance(v, (tuple, list)) and len(v) == 4 and all(number(n) is not None for n in v)
         for v in values
     )
-    sheet.wrong("not four", "Four numbers come back: return weights, gradients, optimizer, "
-                "activations.", not four)  # fmt: skip
+    sheet.wrong("not four", "A tuple of four numbers comes back: return weights, gradients, "
+                "optimizer, activations.", not four)  # fmt: skip
     sheet.wrong(
         "not bytes",
         "The right numbers in another unit. Bytes are asked for: not KB, MiB or GiB.",
@@ -341,7 +395,8 @@ GAPS = [
 @exercise("09c", "slope_interval", slope_interval)
 def check_09c(sheet: Sheet, answer) -> None:
     """``slope_interval(sizes, gaps) -> (mean, low, high)``; gaps[i][k]: size i, seed k."""
-    target, value = slope_interval(SIZES, GAPS), sheet.attempt(answer, SIZES, GAPS)
+    target = slope_interval(SIZES, GAPS)
+    value = as_tuple(sheet.attempt(answer, SIZES, GAPS))
     sheet.note("three sizes, five seeds; the gaps of each size:")
     for size, gaps in zip(SIZES, GAPS, strict=True):
         sheet.note(f"  {size:>9,}  " + "  ".join(f"{gap:.3f}" for gap in gaps))

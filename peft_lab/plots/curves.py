@@ -327,12 +327,14 @@ def memory_stack(
     origin: str | None = None,
     size: tuple[int, int] = SIZE,
     card: int | None = None,
+    what: str = "memory of one training step",
 ) -> CourseFigure:
     """Bytes of a training step as stacked bars: predicted above measured, or one bar a method.
 
     Args:
         rows: name of the bar -> {"weights", "gradients", "optimizer", "activations": bytes}.
         card: a card's memory in bytes: a vertical line, and all in GiB, as cards are counted.
+        what: what the bars' lengths are: a sum of parts, or a peak.
     """
     if not rows:
         raise ValueError("rows: nothing is given to draw.")
@@ -367,7 +369,10 @@ def memory_stack(
                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.9},
                     )  # fmt: skip
                 left += value
-            axes.text(left + 0.012 * most / scale, i, f"{left:.3g} {unit}", va="center", fontsize=9,
+            line = (card or 0) / scale
+            crosses = left < line < left + 0.15 * most / scale  # the number goes behind the line
+            at = (line if crosses else left) + 0.012 * most / scale
+            axes.text(at, i, f"{left:.3g} {unit}", va="center", fontsize=9,
                       fontweight="bold",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
         if card:
@@ -375,7 +380,7 @@ def memory_stack(
         axes.set_yticks(range(len(rows)), list(rows))
         axes.tick_params(axis="y", length=0, labelsize=9)
         axes.invert_yaxis()
-        axes.set(xlabel=f"memory of one training step ({unit})", xlim=(0, 1.16 * most / scale))
+        axes.set(xlabel=f"{what} ({unit})", xlim=(0, 1.16 * most / scale))
         axes.spines["left"].set_visible(False)
     return figure
 
