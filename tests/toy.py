@@ -11,10 +11,9 @@ TEXT = "the fox and the hen sat on a mat by the mill . once upon a time there wa
 
 
 @functools.cache
-def toy_tokenizer():
-    """A byte-level BPE of 300 entries, built as the storytellers' is."""
+def toy_bpe() -> str:
+    """A byte-level BPE of 300 entries, built as the storytellers' is, as JSON."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -26,9 +25,18 @@ def toy_tokenizer():
         show_progress=False,
     )
     bpe.train_from_iterator([TEXT] * 5, trainer)
+    return bpe.to_str()
+
+
+def toy_tokenizer():
+    """A new one each time: one that has padded a batch remembers how, and saves it."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
-    )
+        tokenizer_object=Tokenizer.from_str(toy_bpe()), bos_token="<bos>", eos_token="<eos>",
+        pad_token="<pad>",
+    )  # fmt: skip
 
 
 def toy_model(seed: int = 0, dtype: torch.dtype = torch.float32, **changes):
