@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .methods.lanes import mixed
-from .models import mode
+from .models import mode, write_on
 from .tasks import IGNORE, Example, Row, Task, check_examples, collate, encode
 from .text_measures import (
     bag_of_words_baseline,
@@ -273,18 +273,8 @@ def written_answers(
             f"context is {context}."
         )
     with mode(False, model), torch.no_grad():
-        out = model.generate(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,  # what the model's own settings may have otherwise
-            repetition_penalty=1.0,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )  # (rows, T + new)
-    new = out[:, T:]
-    return tokenizer.batch_decode(new, skip_special_tokens=True)
+        settings = {"max_new_tokens": max_new_tokens, "do_sample": False}
+        return write_on(model, tokenizer, batch, **settings)
 
 
 def forgetting(before: Evaluation, after: Evaluation) -> float:

@@ -219,16 +219,23 @@ def generate_text(
             torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds all devices
         else:
             torch.manual_seed(seed)
-        out = model.generate(  # (n, T + new)
-            ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=max_new_tokens,
-            num_return_sequences=n,
-            num_beams=1,  # what the model's own settings may have otherwise
-            repetition_penalty=1.0,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            **sampling,
-        )
-    texts = tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        settings = {"max_new_tokens": max_new_tokens, "num_return_sequences": n, **sampling}
+        texts = write_on(model, tokenizer, batch, **settings)
     return texts if n > 1 else texts[0]
+
+
+def write_on(model: nn.Module, tokenizer, batch: dict, **settings) -> list[str]:
+    """What generate() writes after each row of input_ids, (B, T) as attention_mask, up to eos, by
+    these settings whatever the model's own are: no beams, no penalty."""
+    out = model.generate(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        num_beams=1,
+        repetition_penalty=1.0,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        **settings,
+    )  # (rows, T + new)
+    new = out[:, batch["input_ids"].shape[1] :]
+    return tokenizer.batch_decode(new, skip_special_tokens=True)
