@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -156,21 +156,23 @@ def drawn_rows(examples: list, config: dict) -> list:
     return shuffled[: config["train_rows"]]
 
 
-def train(model, examples: list, method, config: dict) -> tuple[list, list[float]]:
+def train(
+    model, examples: list, method, config: dict, clock: Callable[[], float] = time.perf_counter
+) -> tuple[list, list[float]]:
     """Returns the training loss of each step and the milliseconds of each but the first."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from peft_lab import fit
 
     ticks: list[float] = []
-    clock = register_optimizer_step_post_hook(lambda *_: ticks.append(time.perf_counter()))
+    hook = register_optimizer_step_post_hook(lambda *_: ticks.append(clock()))
     try:
         history = fit(
             model, examples, method, **fit_settings(config), evaluate_every=0, progress=False,
             live_curve=False, rate_factors=config["method"].get("rate_factors"),
         )  # fmt: skip
     finally:
-        clock.remove()
+        hook.remove()
     steps = [1000 * (b - a) for a, b in zip(ticks, ticks[1:], strict=False)]
     return history.train, steps
 
@@ -323,6 +325,10 @@ def versions() -> dict:
     }
 
 
+def machine() -> dict:
+    return {"system": platform.system(), "processor": platform.machine(), "threads": 1}
+
+
 @cache
 def code_state() -> dict:
     """The commit, whether the package differs from it, and a hash of the package as it is."""
@@ -362,7 +368,7 @@ def execute(config: dict, items: bool, starts: Path, code: dict) -> dict:
         "config": config,
         **found,
         "versions": versions(),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "threads": 1},
+        "machine": machine(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         **code,
     }
