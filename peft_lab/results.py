@@ -244,3 +244,48 @@ def by_rate(runs: Sequence[dict], value: str = "test_nats") -> dict[str, dict[fl
             losses.setdefault(run["learning_rate"], []).append(_loss(run, value))
         table[name] = {rate: Spread(tuple(losses[rate])) for rate in sorted(losses)}
     return table
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Training steps of one method, each told in that of full fine-tuning on the same batch."""
+
+    rounds: tuple[float, ...]  # the median of each round's steps
+    step_ms: float  # median, in milliseconds on the machine where it was measured
+    operations: int  # of one step on the first batch: floating point operations of matrices
+
+    @property
+    def of_full(self) -> float:
+        """The median over the rounds."""
+        return statistics.median(self.rounds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Between these lies the middle half of the rounds."""
+        low, _, high = statistics.quantiles(self.rounds, n=4)
+        return low, high
+
+
+def step_times(runs: Sequence[dict], *, folder: Path | None = None) -> dict[str, StepTime]:
+    """How long a step takes, on the base and the task of these runs: arm -> step time.
+
+    They were measured in turns (tools/step_times.py); the `step_ms` of a run was not.
+
+    Raises:
+        FileNotFoundError: nothing is stored for this base.
+        ValueError: mixed runs, or times of another base or task of that name.
+    """
+    check_comparable(runs)
+    base = runs[0]["base"]
+    file = (folder or data_dir() / "results") / "step_times.json"
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if base not in stored:
+        raise FileNotFoundError(
+            f"no step times of {base!r} are stored; stored are: {', '.join(stored) or 'none'}. To "
+            f"make them: python tools/step_times.py --base {base}"
+        )
+    check_comparable([runs[0], {**stored[base], "arm": "the step times"}])
+    return {
+        arm: StepTime(tuple(found["of_full"]), found["step_ms"], found["operations"])
+        for arm, found in stored[base]["arms"].items()
+    }

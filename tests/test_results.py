@@ -148,3 +148,44 @@ def test_a_loss_that_is_no_number_is_never_the_best():
     runs = [run(rate=rate, validation=loss) for rate, loss in losses.items()]
     assert results.best_learning_rate(runs) == 1.0
     assert results.rate_losses(runs)[0.01] == math.inf
+
+
+TIMES = {
+    "base_fingerprint": "f" * 16, "task_sha256": "a" * 16, "base": "storyteller-micro",
+    "arms": {"prompt": {"step_ms": 50.1, "of_full": [0.9, 0.7, 0.8, 2.0], "operations": 7}},
+}  # fmt: skip
+
+
+def times(folder, **changes) -> dict:
+    stored = {"storyteller-micro": TIMES | changes}
+    (folder / "step_times.json").write_text(json.dumps(stored))
+    return results.step_times([run(), failed()], folder=folder)
+
+
+def test_step_times_are_told_in_steps_of_full_fine_tuning(tmp_path):
+    found = times(tmp_path)["prompt"]
+    assert (found.of_full, found.step_ms, found.operations) == (pytest.approx(0.85), 50.1, 7)
+    assert found.quartiles[0] < found.of_full < found.quartiles[1] < 2
+
+
+def test_step_times_are_of_the_base_and_the_task_of_the_runs(tmp_path):
+    for name in ("base_fingerprint", "task_sha256"):
+        with pytest.raises(ValueError, match=f"different {name} .* the step times"):
+            times(tmp_path, **{name: "0" * 16})
+
+
+def test_step_times_that_are_not_there_name_their_command(tmp_path):
+    small = [run(base="storyteller-small")]
+    with pytest.raises(FileNotFoundError, match="stored are: none"):
+        results.step_times(small, folder=tmp_path)
+    times(tmp_path)
+    with pytest.raises(FileNotFoundError, match="step_times.py --base storyteller-small"):
+        results.step_times(small, folder=tmp_path)
+
+
+def test_the_stored_step_times_are_of_all_that_was_trained_on_poems():
+    runs = results.load_runs("poems")
+    found = results.step_times(runs)
+    assert set(found) == {r["arm"] for r in runs if r["steps"]}
+    assert all(len(one.rounds) >= 20 for one in found.values())
+    assert set(found["full"].rounds) == {1.0}

@@ -15,6 +15,7 @@ import toy
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 import baselines  # noqa: E402
 import grid  # noqa: E402
+import step_times  # noqa: E402
 import sweep  # noqa: E402
 
 from peft_lab import evaluate, instructions, written_answers  # noqa: E402
@@ -568,3 +569,44 @@ def test_families_limit_what_is_trained_and_validated_but_not_what_is_tested(mon
     swapped = evaluate(model, instructions.swapped(task, tokenizer), pad_id=tokenizer.pad_token_id)
     means = [n / t for n, t in zip(swapped.per_example, swapped.per_example_tokens, strict=True)]
     assert found["test_items_swapped"] == pytest.approx(means, abs=6e-4)
+
+
+# --- step times -------------------------------------------------------------------------------
+
+
+def test_step_times_take_turns_on_the_same_batches(data, tmp_path, monkeypatch, capsys):
+    arms = [
+        grid.arm("base", "Base", grid.NO_TRAINING),
+        grid.arm("full", "FullFineTuning", [0.1]),
+        grid.prompt("prompt", [0.1], length=4, init="vocabulary"),
+    ]
+    monkeypatch.setitem(grid.EXPERIMENTS, "poems", {"arms": arms})
+    turns, real = [], sweep.train
+
+    def watched(model, examples, method, config, clock):
+        turns.append((type(method).__name__, config["seed"]))
+        return real(model, examples, method, config, clock)
+
+    monkeypatch.setattr(sweep, "train", watched)
+    out = tmp_path / "times.json"
+    out.write_text('{"another base": 1}')
+    assert step_times.main(["--rounds", "3", "--steps", "3", "--out", str(out)]) == 0
+    stored = json.loads(out.read_text())
+    assert stored["another base"] == 1  # nothing that was there is lost
+    found = stored["storyteller-micro"]
+    assert found["arms"]["full"]["of_full"] == [1.0, 1.0, 1.0]
+    assert len(found["arms"]["prompt"]["of_full"]) == 3 and [*found["arms"]] == ["full", "prompt"]
+    assert 0 < found["arms"]["prompt"]["operations"] < found["arms"]["full"]["operations"]
+    assert "".join(kind[0] for kind, _ in turns) == "FPPFFPPFFP"
+    assert [seed for _, seed in turns] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert "of full's" in capsys.readouterr().out
+
+
+def test_a_round_is_the_median_of_its_steps_one_by_one():
+    assert step_times.shares([[2, 4, 9], [3, 3, 3]], [[1, 2, 3], [4, 3, 1]]) == [2.0, 1.0]
+
+
+def test_step_times_want_enough_for_a_median(capsys):
+    with pytest.raises(SystemExit):
+        step_times.main(["--rounds", "2"])
+    assert "at least 3 rounds" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """How long a training step takes, method against method, in turns: data/results/step_times.json.
 
-    python tools/step_times.py                              # some 7 minutes on a quiet machine
+    python tools/step_times.py                              # some 8 minutes on a quiet machine
     python tools/step_times.py --base storyteller-small --rounds 20
 
 The `step_ms` of a stored run was taken while other runs went on beside it. Here the methods of the
@@ -64,7 +64,7 @@ def measure(base: str, rounds: int, steps: int) -> dict:
     model, _, task, facts = sweep.materials(base, settings["task"])
     configs = {arm: {**settings, "method": spec} for arm, spec in trained_arms().items()}
     methods = {
-        arm: sweep.make_method(config["method"], config, Path("build/sweep"))
+        arm: sweep.make_method(config["method"], config, sweep.ROOT / "build" / "starts")
         for arm, config in configs.items()
     }
     first = collate(task.train[: settings["batch_size"]], model.config.pad_token_id)
@@ -114,10 +114,11 @@ def main(arguments: list[str] | None = None) -> int:
     stored[given.base] = measure(given.base, given.rounds, given.steps)
     sweep.write_record(given.out, stored)
     for arm, found in stored[given.base]["arms"].items():
-        ratios = found["of_full"]
-        low, _, high = statistics.quantiles(ratios, n=4)
-        print(f"{arm:<15}{found['step_ms']:8.1f} ms {statistics.median(ratios):6.3f} "
-              f"({low:.3f} to {high:.3f}) of full's, {found['operations'] / 1e9:.2f} G operations")  # fmt: skip
+        low, middle, high = statistics.quantiles(found["of_full"], n=4)
+        print(
+            f"{arm:<15}{found['step_ms']:8.1f} ms {middle:6.3f} ({low:.3f} to {high:.3f}) of "
+            f"{WHOLE}'s, {found['operations'] / 1e9:.2f} G operations"
+        )
     return 0
 
 
