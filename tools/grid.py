@@ -295,6 +295,17 @@ EXPERIMENTS = {
         "settings": {"task": "code"},
         "arms": main_methods(CODE_TEXT, WITH_EMBEDDINGS, EMBEDDINGS),
     },
+    "union": {  # 08: do the embeddings beside LoRA want a higher rate of their own?
+        "plan": "best",
+        "seeds": 5,
+        "items": True,
+        "settings": {"task": "nepali"},
+        "arms": [
+            together(f"LoRA 8 + embeddings, factor {factor:g}", LORA_RATES, LORA_ALL, EMBEDDINGS,
+                     factors={"weights": factor})
+            for factor in (0.1, 1, 3, 10)
+        ],
+    },
     "rows": {  # 08: how many examples are needed (500, all: see `poems`)
         "plan": "best",
         "seeds": 5,
