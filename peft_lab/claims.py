@@ -17,6 +17,14 @@ STUDENT = (
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
 )  # fmt: skip
 
+# what is stored of a whole test set -> of its single texts, and in the base's run their weights
+ITEMS = {
+    "test_nats": ("test_items", "test_item_tokens"),
+    "test_accuracy": ("test_items_right", None),  # "1011 ...": each text counts alike
+    "test_third_byte_nats": ("test_items_third", "test_item_third_bytes"),
+    "story_nats": ("story_items", "story_item_tokens"),
+}
+
 
 class Interval(NamedTuple):
     """A mean, and both ends of its 95 % interval."""
@@ -52,13 +60,15 @@ def interval(differences: Iterable[float]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def item_interval(worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int]) -> Interval:
+def item_interval(
+    worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int], items: str = "test_items"
+) -> Interval:
     """How much lower the loss of `better` is, with a 95 % interval over test texts.
 
     A paired bootstrap (see `resampled`). Losses are means over the runs.
 
     Args:
-        worse, better: stored runs with "test_items", the loss of each test text.
+        worse, better: stored runs with `items`, the loss of each test text.
         tokens: scored tokens of each test text, "test_item_tokens" of the base's run.
 
     Raises:
@@ -66,10 +76,10 @@ def item_interval(worse: Iterable[dict], better: Iterable[dict], tokens: Iterabl
     """
     means = []
     for runs in (list(worse), list(better)):
-        if not runs or any("test_items" not in run for run in runs):
-            raise ValueError('runs: "test_items", the loss of each test text, is missing.')
-        items = [run["test_items"] for run in runs]
-        means.append([fmean(text) for text in zip(*items, strict=True)])  # (texts,)
+        if not runs or any(items not in run for run in runs):
+            raise ValueError(f'runs: "{items}", one number a test text, is missing.')
+        each = [[float(value) for value in run[items]] for run in runs]
+        means.append([fmean(text) for text in zip(*each, strict=True)])  # (texts,)
     gains = [a - b for a, b in zip(*means, strict=True)]  # nats a token
     return resampled(gains, tokens)
 
@@ -141,20 +151,33 @@ class Comparison(NamedTuple):
         return str(Interval(self.mean, self.low, self.high))
 
 
-def compare(worse: Iterable[dict], better: Iterable[dict], tokens: Iterable[int]) -> Comparison:
-    """How much lower the test loss of `better` is than that of `worse`.
+def compare(
+    worse: Iterable[dict],
+    better: Iterable[dict],
+    tokens: Iterable[int] | None = None,
+    field: str = "test_nats",
+) -> Comparison:
+    """How much lower a loss of `better` is than that of `worse`.
 
     Args:
         worse, better: the stored runs of an arm at its best rate (`results.Row.runs`). The base
             has one run, as nothing in it is random; it is set against each seed.
-        tokens: scored tokens of each test text, "test_item_tokens" of the base's run.
+        tokens: how much each test text weighs, as stored in the base's run ("test_item_tokens");
+            None weighs all alike.
+        field: one of ITEMS.
 
     Raises:
-        ValueError: runs without common seeds, or without the losses of single texts.
+        ValueError: runs without common seeds, without numbers of single texts, or a field that
+            has none.
     """
+    if field not in ITEMS:
+        raise ValueError(f"field must be one of {', '.join(ITEMS)}, not {field!r}.")
     worse, better = list(worse), list(better)
-    by_seed = interval(paired(worse, better, "test_nats"))
-    return Comparison(by_seed, item_interval(worse, better, tokens))
+    by_seed = interval(paired(worse, better, field))
+    items, _ = ITEMS[field]
+    if tokens is None:
+        tokens = [1] * len(worse[0].get(items, ()))
+    return Comparison(by_seed, item_interval(worse, better, tokens, items))
 
 
 def paired(high: Iterable[dict], low: Iterable[dict], field: str) -> list[float]:

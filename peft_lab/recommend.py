@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from statistics import fmean
 
-from .claims import Comparison, Interval, compare, interval, paired
+from .claims import ITEMS, Comparison, compare
 from .results import Row, command, load_runs, origin, summary
 
 TASKS = {  # what is to be learned -> the task that it was tried on
@@ -132,17 +132,20 @@ def trained(task: str) -> dict[str, Row]:
     return {row.arm: row for row in summary(runs)}
 
 
-def behind(rows: dict[str, Row], name: str, best: str) -> Comparison | Interval:
-    """How far a method lies behind another by the measure of the task, in its unit.
+def behind(rows: dict[str, Row], name: str, best: str, field: str | None = None) -> Comparison:
+    """How far a method lies behind another, judged over seeds and over test texts.
 
-    Losses a token are judged twice, over seeds and over test texts; the other measures are stored
-    as one number a seed.
+    Args:
+        rows: of one task, as `trained` gives them.
+        field: one of `claims.ITEMS`; None takes the measure of the task.
     """
-    field, _, best_is = MEASURES[rows["base"].runs[0]["experiment"]]
-    high, low = rows[name].runs, rows[best].runs
-    if field == "test_nats":
-        return compare(high, low, rows["base"].runs[0]["test_item_tokens"])
-    return interval(paired(low, high, field) if best_is is max else paired(high, low, field))
+    base = rows["base"].runs[0]
+    field = field or MEASURES[base["experiment"]][0]
+    weights = ITEMS[field][1]
+    pair = rows[name].runs, rows[best].runs
+    if field == "test_accuracy":  # the higher, the better
+        pair = pair[::-1]
+    return compare(*pair, base[weights] if weights else None, field)
 
 
 def gain(rows: dict[str, Row], name: str, field: str = "test_nats") -> float:

@@ -154,8 +154,8 @@ TABLE_TEXT = "Write one sentence of a story in which all of these things appear.
 NEPALI_TEXT = "नेपालीमा एउटा छोटो वाक्य लेख्नुहोस्।"  # Write a short sentence in Nepali.
 CODE_TEXT = "Write the body of this Python function, so that it does what its docstring says."
 # What those do who adapt a model to a script it has never seen: its token embeddings too (tied to
-# the head here). Full
-# fine-tuning's best rate is about a tenth of LoRA's. And the control: the embeddings alone.
+# the head here). Full fine-tuning's best rate is about a tenth of LoRA's. And the control: the
+# embeddings alone.
 EMBEDDINGS = arm("embeddings", "EmbeddingTuning", rates(1e-4))
 WITH_EMBEDDINGS = together(
     "LoRA 8 + embeddings", LORA_RATES, LORA_ALL, EMBEDDINGS, factors={"weights": 0.1}
@@ -285,6 +285,7 @@ EXPERIMENTS = {
         "plan": "best",
         "seeds": 5,
         "items": True,
+        "needs": ["test_items_third"],
         "settings": {"task": "nepali"},
         "arms": main_methods(NEPALI_TEXT, WITH_EMBEDDINGS, EMBEDDINGS),
     },
@@ -299,6 +300,7 @@ EXPERIMENTS = {
         "plan": "best",
         "seeds": 5,
         "items": True,
+        "needs": ["test_items_third"],
         "settings": {"task": "nepali"},
         "arms": [
             together(f"LoRA 8 + embeddings, factor {factor:g}", LORA_RATES, LORA_ALL, EMBEDDINGS,
@@ -315,6 +317,7 @@ EXPERIMENTS = {
     "budget": {  # 08: how many steps are needed (150: see `poems`)
         "plan": "best",
         "seeds": 5,
+        "items": True,
         "arms": varied([*MAIN, text_prefix(TEXT), LORA_ALL], "steps", [15, 50]),
     },
     "sensitivity": {  # 08: how much hangs on the learning rate
@@ -333,7 +336,7 @@ EXPERIMENTS = {
         "plan": "best",
         "seeds": 5,
         "items": True,
-        "needs": ["story_nats"],
+        "needs": ["story_items"],
         "arms": every_method(TEXT),
     },
     "verse": {  # 08: a base that has read verse, to be set beside `small`, which has not

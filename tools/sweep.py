@@ -221,9 +221,12 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             method.save(folder)
             found["file_bytes"] = sum(file.stat().st_size for file in Path(folder).iterdir())
-    found |= {name: value for name, value in scores.items() if items or "item" not in name}
-    if items and method is None:
-        found["test_item_tokens"] = baselines.scored_tokens(task.test)
+    if method is None:
+        scores["test_item_tokens"] = baselines.scored_tokens(task.test)
+    weights = ("test_item_tokens", "test_item_third_bytes", "story_item_tokens")
+    for name, value in scores.items():  # the texts' weights are the same in all: the base's will do
+        if "item" not in name or (items and (method is None or name not in weights)):
+            found[name] = value
     return found | {"seconds": round(time.perf_counter() - began, 2)}
 
 
@@ -240,8 +243,7 @@ def score(model, base: str, task) -> dict:
             raise FloatingPointError(f"the {split} loss is {result.nats_per_token}")
         scores[f"{split}_nats"] = round(result.nats_per_token, 6)
         scores[f"{split}_bits_per_byte"] = round(result.bits_per_byte, 6)
-    pairs = zip(result.per_example, result.per_example_tokens, strict=True)
-    scores["test_items"] = [round(nats / tokens, 3) for nats, tokens in pairs]
+    scores["test_items"] = a_token(result)
     labels = sorted({example.target for example in task.train})
     if len(labels) <= MOST_LABELS:
         tokenizer = materials(base, task.name)[1]
@@ -251,9 +253,17 @@ def score(model, base: str, task) -> dict:
         scores["test_items_right"] = "".join(map(str, right))
     if "stories" in known_tasks():
         stories = materials(base, "stories")[2].test
-        nats = evaluate(model, stories, pad_id=model.config.pad_token_id).nats_per_token
-        scores["story_nats"] = round(nats, 6)
+        result = evaluate(model, stories, pad_id=model.config.pad_token_id)
+        scores["story_nats"] = round(result.nats_per_token, 6)
+        scores["story_items"] = a_token(result)
+        scores["story_item_tokens"] = result.per_example_tokens
     return scores
+
+
+def a_token(result) -> list[float]:
+    """Nats a token of each text; 0 of one without tokens, which then has no weight either."""
+    pairs = zip(result.per_example, result.per_example_tokens, strict=True)
+    return [round(nats / tokens, 3) if tokens else 0.0 for nats, tokens in pairs]
 
 
 def of_this_task(model, tokenizer, task) -> dict:
@@ -262,8 +272,12 @@ def of_this_task(model, tokenizer, task) -> dict:
     from peft_lab.evaluation import evaluate_byte_places, slot_recall, written_answers
 
     if task.name == "nepali":
-        places = evaluate_byte_places(model, tokenizer, task.test)
-        return {"test_third_byte_nats": round(places[3, 3].nats_per_token, 6)}
+        third = evaluate_byte_places(model, tokenizer, task.test)[3, 3]
+        return {
+            "test_third_byte_nats": round(third.nats_per_token, 6),
+            "test_items_third": a_token(third),
+            "test_item_third_bytes": third.per_example_tokens,
+        }
     if task.name == "instructions":
         return of_instructions(model, tokenizer, task)
     if task.name not in ("code", "tables"):
@@ -288,11 +302,10 @@ def of_instructions(model, tokenizer, task) -> dict:
     answers = written_answers(model, tokenizer, task.test)
     right = [answer == row.target for answer, row in zip(answers, task.test, strict=True)]
     asked = evaluate(model, swapped(task, tokenizer), pad_id=tokenizer.pad_token_id)
-    pairs = zip(asked.per_example, asked.per_example_tokens, strict=True)
     return {
         "test_accuracy": round(statistics.fmean(right), 6),
         "test_items_right": "".join(str(int(each)) for each in right),
-        "test_items_swapped": [round(nats / tokens, 3) for nats, tokens in pairs],
+        "test_items_swapped": a_token(asked),
     }
 
 

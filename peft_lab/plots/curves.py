@@ -600,7 +600,7 @@ def against_parameters(
         end_labels(axes, labels)
         spots = []
         apart = [name for name in points if name not in joined[1:]]
-        styles = {name: style_of(i) for i, name in enumerate(apart)}
+        styles = styles_of(apart)
         styles |= {name: styles[joined[0]] for name in joined}
         family = [(points[name][0], fmean(points[name][1])) for name in joined]
         if family:

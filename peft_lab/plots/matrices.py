@@ -20,6 +20,7 @@ from .style import (
     end_labels,
     ink,
     style_of,
+    styles_of,
 )
 
 
@@ -190,8 +191,9 @@ def learn_forget(
         raise ValueError("methods: each needs a point at least.")
     figure, axes = canvas(title, origin=origin, note="beside each point: its learning rate")
     with matplotlib.rc_context(RC):
+        styles = styles_of(methods)
         for i, (name, points) in enumerate(methods.items()):
-            colour, dashes, marker = style_of(i)
+            colour, dashes, marker = styles[name]
             rates = sorted(points)
             xs, ys = zip(*(points[rate] for rate in rates), strict=True)
             axes.plot(xs, ys, color=colour, ls=dashes, marker=marker, ms=6, label=name)

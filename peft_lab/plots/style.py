@@ -34,13 +34,16 @@ CYCLE = [
 BROWN, PINE, NAVY, PLUM = "#8A5A00", "#004D38", "#002F4D", "#6B2F50"
 METHODS = {
     "full": (ORANGE, "-", "v"),
+    "full fine-tuning": (ORANGE, "-", "v"),
     "top 2": (BROWN, "--", "<"),
     "top 1": (BROWN, ":", ">"),
     "BitFit": (ORANGE, "--", "D"),
     "prompt": (GREEN, "-.", "^"),
     "prefix (text)": (PINE, (0, (3, 1)), "P"),
+    "prefix (MLP)": (PINE, ":", "d"),
     "P-tuning": (GREEN, ":", "X"),
     "LoRA 8, all": (BLUE, "-", "o"),
+    "LoRA 1": (BLUE, ":", "*"),
     "LoRA 8": (SKY, "--", "X"),
     "DoRA 8": (SKY, ":", "d"),
     "LoRA 8 + embeddings": (NAVY, "-.", "*"),
@@ -48,6 +51,7 @@ METHODS = {
     "Houlsby 8": (VERMILION, "-", "s"),
     "Pfeiffer 16": (VERMILION, "--", "d"),
     "parallel 16": (VERMILION, "-.", ">"),
+    "parallel 1": (VERMILION, "-.", ">"),  # the widths share a look
     "IA3": (VERMILION, ":", "p"),
     "MAM": (PURPLE, "-", "D"),
     "UniPELT": (PLUM, "--", "s"),
