@@ -106,6 +106,25 @@ def test_a_difference_is_shown_only_where_seeds_and_texts_agree():
     assert (one_seed.low, one_seed.high) == (one_seed.seeds.low, one_seed.seeds.high)
 
 
+def test_each_measure_is_judged_over_its_own_texts():
+    """Accuracy by the texts that are right, third bytes weighed by their number."""
+    right = [{"seed": n, "test_accuracy": a, "test_items_right": bits}
+             for n, (a, bits) in enumerate([(0.75, "1101"), (0.5, "0101")])]  # fmt: skip
+    wrong = [{"seed": n, "test_accuracy": 0.0, "test_items_right": "0000"} for n in range(2)]
+    found = claims.compare(right, wrong, field="test_accuracy")
+    assert (found.seeds.mean, found.texts.mean) == (0.625, 0.625)
+    assert found.texts.low < 0.625 < found.texts.high
+    third = [{"seed": n, "test_third_byte_nats": 0.5, "test_items_third": [2.0, 0.0]}
+             for n in range(2)]  # fmt: skip
+    none = [{"seed": n, "test_third_byte_nats": 0.0, "test_items_third": [0.0, 0.0]}
+            for n in range(2)]  # fmt: skip
+    assert claims.compare(third, none, [1, 3], "test_third_byte_nats").texts.mean == 0.5
+    with pytest.raises(ValueError, match='"test_items_right", one number a test text, is missing'):
+        claims.item_interval(third, none, [1, 3], "test_items_right")
+    with pytest.raises(ValueError, match="field must be one of test_nats, .*not 'seconds'"):
+        claims.compare(right, wrong, field="seconds")
+
+
 def test_the_base_has_one_run_and_is_set_against_each_seed():
     base = runs([4.0], seeds=[None])
     found = claims.compare(base, runs([3.0, 3.2, 3.1]), [1] * 50)
