@@ -139,10 +139,23 @@ def check_order(
     _settle(text + (f" ({'; '.join(notes)})" if notes else ""), holds, tuple(means))
 
 
-def _settle(text: str, holds: bool, value: Any) -> None:
+def check_verdict(claim: str, ours: str, stored: str) -> None:
+    """Claim that a sentence is judged as it was: prints the verdict first, "not shown: ...".
+
+    Args:
+        claim: a sentence that may be shown, not shown, or the opposite of what is shown.
+        ours, stored: the verdict of this run, and that of the card.
+
+    Raises:
+        AssertionError: they differ, and ``PEFT_LAB_STRICT`` is set.
+    """
+    _settle(f"{stored}: {claim}", ours == stored, ours, good="")
+
+
+def _settle(text: str, holds: bool, value: Any, good: str = "ok  ") -> None:
     """Print the claim; where it does not hold raise (strict) or show the result beside it."""
     if holds:
-        print(f"ok  {text}")
+        print(f"{good}{text}")
         return
     if strict():
         raise AssertionError(f"claimed  {text}\nmeasured {_show(value)}")

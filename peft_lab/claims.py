@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from .checks import check_equal
+from .checks import check_verdict
 from .paths import notebooks_dir
 
 # 97.5 % points of Student's t for 1, 2, 3 ... degrees of freedom; few values need wide intervals
@@ -234,7 +234,7 @@ def card(name: str) -> dict:
 
 
 def settle(name: str, found: Comparison | Interval | Iterable[float]) -> Interval | Comparison:
-    """Compute a card's verdict, check it against the stored one, print the claim with both.
+    """Compute a card's verdict, check it against the stored one, print it and the claim.
 
     Args:
         found: a `Comparison` or `Interval`, or the differences to make an interval of.
@@ -246,5 +246,5 @@ def settle(name: str, found: Comparison | Interval | Iterable[float]) -> Interva
     found = found if isinstance(found, Comparison | Interval) else interval(found)
     smallest = row["smallest_difference"]
     claim = f"{row['claim'].rstrip('.')} (needed: {smallest:.2f})"
-    check_equal(claim, verdict(found, smallest), row["verdict"])
+    check_verdict(claim, verdict(found, smallest), row["verdict"])
     return found

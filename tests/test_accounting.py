@@ -162,7 +162,10 @@ def test_a_switch_has_gradients_for_the_members_that_rows_choose():
         ((PromptTuning(20), 1, 1005), "length: 1005 tokens and 20 virtual ones.* 1024"),
         ((PrefixTuning(20), 1, 1005), "20 virtual"),
         ((Compose([PTuning(20, 4, "lstm"), PrefixTuning(3)]), 1, 1002), "23 virtual"),
-        ((Compose([FullFineTuning(), BitFit()]), 1, 8), "members: two of them train"),
+        (
+            (Compose([FullFineTuning(), BitFit()]), 1, 8),
+            "FullFineTuning and BitFit both train",
+        ),
         ((LoRA(2), None, 3), "batch: .*batch=None, length=3"),
         ((LoRA(2), 2.5, 4), "batch: .*batch=2.5"),
         ((LoRA(2), True, 4), "batch: .*batch=True"),

@@ -188,7 +188,7 @@ def test_what_attach_refuses_does_not_fit():
         assert (half[name].fits is None) == (name in ("full", "top-1", "bitfit"))
     assert "float16" in half["full"].note
     for parts, message in (
-        ([LayerFreezing.top(1), FullFineTuning()], "two of them train"),
+        ([LayerFreezing.top(1), FullFineTuning()], "LayerFreezing and FullFineTuning both train"),
         ([LoRA(2, dora=True), LoRA(2, targets=["q"])], "DoRA"),
     ):
         one = plan("gpt2", Compose(parts)).methods[0]

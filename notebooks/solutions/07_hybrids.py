@@ -53,6 +53,12 @@ def wrong_07a_rounds(config, budget, share):
     return vectors, round((budget - vectors * d) / _one(config))
 
 
+def wrong_07a_rounds_rank(config, budget, share):
+    d = config.hidden_size
+    vectors = int(share * budget) // d
+    return vectors, round((budget - vectors * d) / _one(config))
+
+
 def wrong_07a_one_layer(config, budget, share):
     d = config.hidden_size
     vectors = int(share * budget) // d
@@ -117,6 +123,7 @@ WRONG_07A = {
     "LoRA gets all": ("unequal budgets", wrong_07a_unequal),
     "each gets all": ("unequal budgets", wrong_07a_whole_each),
     "rounds to the nearest": ("over budget", wrong_07a_rounds),
+    "rounds the rank": ("over budget", wrong_07a_rounds_rank),
     "one layer": ("layers once", wrong_07a_one_layer),
     "v as wide as q": ("kv width", wrong_07a_kv),
     "a prompt in each layer": (
@@ -178,6 +185,21 @@ def wrong_07b_tanh(h, change, weight, bias):
 def wrong_07b_mean(h, change, weight, bias):
     gate = torch.sigmoid(h.mean(1) @ weight + bias)  # (B,)
     return h + gate[:, None, None] * change
+
+
+def wrong_07b_mean_gate(h, change, weight, bias):
+    gate = torch.sigmoid(h @ weight + bias).mean(1)  # (B,)
+    return h + gate[:, None, None] * change
+
+
+def wrong_07b_upside_down(h, change, weight, bias):
+    gate = 1 - torch.sigmoid(h @ weight + bias)
+    return h + gate[..., None] * change
+
+
+def wrong_07b_hard(h, change, weight, bias):
+    gate = (h @ weight + bias > 0).float()
+    return h + gate[..., None] * change
 
 
 def wrong_07b_each(h, change, weight, bias):
@@ -267,6 +289,12 @@ WRONG_07B = {
     "tanh": ("gate at 0", (solution_07b_new_gate, wrong_07b_tanh)),
     "the sentence's mean": (
         "looks ahead", (solution_07b_new_gate, wrong_07b_mean)),
+    "the mean of the gates": (
+        "looks ahead", (solution_07b_new_gate, wrong_07b_mean_gate)),
+    "one minus": (
+        "upside down", (solution_07b_new_gate, wrong_07b_upside_down)),
+    "0 or 1": (
+        "only open or shut", (solution_07b_new_gate, wrong_07b_hard)),
     "d gates": (
         "a gate a number", (solution_07b_new_gate, wrong_07b_each)),
     "loses h": (
@@ -471,7 +499,15 @@ def wrong_07c_per_cent(hybrid, part):
 
 
 VARIANTS_07C = {"by torch": variant_07c}
+
+
+def wrong_07c_high_first(hybrid, part):
+    mean, low, high = solution_07c(hybrid, part)
+    return mean, high, low
+
+
 WRONG_07C = {
+    "mean, high, low": ("order", wrong_07c_high_first),
     "best seed against best": ("best seeds", wrong_07c_best),
     "means only": ("no spread", wrong_07c_means),
     "pairs by order": ("unpaired", wrong_07c_zip),

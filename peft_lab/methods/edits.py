@@ -20,7 +20,7 @@ class Edits(ExitStack):
         super().__init__()
         self.anatomy = anatomy
         self._virtual: VirtualTokens | None = None
-        self._swapped: set[int] = set()
+        self._swapped: dict[int, nn.Module | None] = {}  # id of a parameter -> its member
         self.member: nn.Module | None = None  # whose edits are being made; `attach` tells
         self._changed: list[tuple[nn.Module, nn.Module | None, bool]] = []  # module, member, alone
 
@@ -80,9 +80,10 @@ class Edits(ExitStack):
         """
         old = module._parameters[name]
         if id(old) in self._swapped:
+            both = " and ".join(type(m).__name__ for m in (self._swapped[id(old)], self.member))
             raise ValueError(
-                f"members: two of them train {name!r} of the same {type(module).__name__}; "
-                "each tensor of the base can be trained by one member only."
+                f"members: {both} both train {name!r} of the same {type(module).__name__}; each "
+                "tensor of the base can be trained by one member only."
             )
         told, given = (f"{tuple(p.shape)} in {p.dtype}" for p in (old, parameter))
         if told != given:
@@ -91,7 +92,7 @@ class Edits(ExitStack):
                 f"there and {given} in the method."
             )
         parameter.data = parameter.data.to(old.device)
-        self._swapped.add(id(parameter))
+        self._swapped[id(parameter)] = self.member
         self.replace(module, name, parameter)
 
     def replace(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
