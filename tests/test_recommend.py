@@ -59,10 +59,10 @@ def test_what_is_offered_in_place_of_the_best_is_close_and_smaller(task):
 def test_a_smaller_method_that_is_close_is_offered_and_a_larger_one_is_not(monkeypatch):
     """On code full fine-tuning is within 0.05 of the best, and twice as large."""
     rows = trained("code")
-    full = guide.behind(rows, "full", "LoRA 8 + embeddings")
+    full = guide.behind(rows, "full", "LoRA 8, all + embeddings")
     assert 0 < full.low and full.high < guide.CLOSE
-    assert rows["full"].parameters > rows["LoRA 8 + embeddings"].parameters
-    assert recommend("programs").method == "LoRA 8 + embeddings"
+    assert rows["full"].parameters > rows["LoRA 8, all + embeddings"].parameters
+    assert recommend("programs").method == "LoRA 8, all + embeddings"
     monkeypatch.setattr(guide, "CLOSE", 0.08)
     close = recommend("style")
     assert close.method == "LoRA 8, all" and "78,080 numbers in place of" in close.sentences[0].text

@@ -450,7 +450,7 @@ class Store:
 
     def add(self, experiment: str, record: dict, arm: dict, items: bool) -> dict:
         own = {"experiment": experiment, "arm": arm["arm"], "tags": arm["tags"]}
-        rest = {k: v for k, v in record.items() if items or not k.startswith("test_item")}
+        rest = {k: v for k, v in record.items() if items or "item" not in k}
         record = {**own, **{k: v for k, v in rest.items() if k not in own}}
         write_record(self.folder / experiment / f"{record['id']}.json", record)
         self.runs[experiment, record["id"]] = record
@@ -516,26 +516,30 @@ class Plan:
         """Lists of missing runs: those of one stage must be done before the next can be told."""
         is_baseline = arm["method"]["kind"] in baselines.KINDS  # of which not all is measured
         needs = () if is_baseline else self.experiments[experiment].get("needs", ())
-        if self.experiments[experiment].get("items"):  # `trim` keeps them where they are needed
+        if self.keeps_items(experiment, arm):  # `trim` keeps them where they are needed
             needs = (*needs, "test_items")
         if arm["rates"] is grid.NO_TRAINING:
             seeds = self._seeds(experiment) if self._random(arm) else [None]
             yield self._lacking(experiment, arm, [(None, seed) for seed in seeds], needs)
             return
-        yield from self._rate_stages(experiment, arm, [])
+        yield from self._rate_stages(experiment, arm, [], needs)
         if self.experiments[experiment]["plan"] == "best":
             with contextlib.suppress(Undecided):  # all rates failed: nothing more to do
                 best = self.chosen(experiment, arm)
                 pairs = [(best, seed) for seed in self._seeds(experiment)]
                 yield self._lacking(experiment, arm, pairs, needs)
 
-    def _rate_stages(self, experiment: str, arm: dict, tried: list) -> Iterator[list[Job]]:
-        """The stages up to the choice of a rate; `tried` gets the rates."""
+    def _rate_stages(
+        self, experiment: str, arm: dict, tried: list, needs: Iterable[str] = ()
+    ) -> Iterator[list[Job]]:
+        """The stages up to the choice of a rate; `tried` gets the rates. A "grid" is all of it, so
+        there each run needs what is needed of the chosen ones."""
         tried += self._rates(arm)
-        plan = self.experiments[experiment]["plan"]
-        seeds = self._seeds(experiment) if plan == "grid" else self._seeds(experiment)[:1]
-        yield self._lacking(experiment, arm, [(rate, seed) for rate in tried for seed in seeds])
-        while plan == "best":
+        grid_plan = self.experiments[experiment]["plan"] == "grid"
+        seeds = self._seeds(experiment) if grid_plan else self._seeds(experiment)[:1]
+        pairs = [(rate, seed) for rate in tried for seed in seeds]
+        yield self._lacking(experiment, arm, pairs, needs if grid_plan else ())
+        while not grid_plan:
             try:
                 best = best_learning_rate(self._runs(experiment, arm, tried))
             except ValueError:
@@ -570,6 +574,10 @@ class Plan:
     def _choice_of(self, experiment: str, name: str) -> float | None:
         return self.chosen(experiment, self.arm(experiment, name))
 
+    def keeps_items(self, experiment: str, arm: dict) -> bool:
+        """Are the losses of single texts stored, of the whole experiment or of this arm?"""
+        return arm.get("items", self.experiments[experiment].get("items", False))
+
     def _seeds(self, experiment: str) -> list[int]:
         return list(range(self.experiments[experiment]["seeds"]))
 
@@ -594,7 +602,7 @@ class Plan:
     def _lacking(
         self, experiment: str, arm: dict, pairs: list, needs: Iterable[str] = ()
     ) -> list[Job]:
-        items = self.experiments[experiment].get("items", False)
+        items = self.keeps_items(experiment, arm)
         configs = [self.config(experiment, arm, *pair) for pair in pairs]
         return [
             Job(experiment, arm, config, items, tuple(needs))
@@ -606,7 +614,7 @@ class Plan:
         """The finished runs that decide about the rate."""
         plan = self.experiments[experiment]["plan"]
         seeds = self._seeds(experiment) if plan == "grid" else self._seeds(experiment)[:1]
-        items = self.experiments[experiment].get("items", False)
+        items = self.keeps_items(experiment, arm)
         configs = [self.config(experiment, arm, rate, seed) for rate in rates for seed in seeds]
         found = [self.store.get(experiment, config, arm, items) for config in configs]
         return [record for record in found if record is not None]

@@ -5,7 +5,7 @@ diagnosis that its checker gives.
 """
 
 import math
-from statistics import fmean, pstdev, stdev
+from statistics import fmean, pstdev, stdev, variance
 
 from peft_lab.claims import interval
 
@@ -172,7 +172,14 @@ def wrong_08a_loss(runs):
 
 
 VARIANTS_08A = {"sorted": variant_08a}
+
+
+def wrong_08a_left_out(runs):
+    return {a: rate for a, rate in solution_08a(runs).items() if rate}
+
+
 WRONG_08A = {
+    "edges left out": ("arms missing", wrong_08a_left_out),
     "chosen on test": ("on test", wrong_08a_test),
     "chosen on test, edge too": ("on test", wrong_08a_test_edge),
     "edge accepted": ("edge accepted", wrong_08a_edge),
@@ -395,7 +402,50 @@ def variant_08b_tuple(methods):
 
 
 VARIANTS_08B = {"by rivals": variant_08b, "tuple": variant_08b_tuple}
+
+
+def _gaps(mine, theirs):
+    return [a - b for a, b in zip(mine, theirs, strict=True)]
+
+
+def wrong_08b_so_far(methods):
+    kept = []
+    for name in sorted(methods, key=lambda n: methods[n][0]):
+        rivals = [methods[rival][1] for rival in kept]
+        mine = methods[name][1]
+        if not any(
+            interval(_gaps(mine, one)).low > 0 for one in rivals
+        ):
+            kept.append(name)
+    return kept
+
+
+def wrong_08b_inside_out(methods):
+    return [
+        name for name in methods if name not in solution_08b(methods)
+    ]
+
+
+def wrong_08b_unpaired(methods):
+    def apart(mine, theirs):  # two samples, not pairs
+        error = (variance(mine) / 5 + variance(theirs) / 5) ** 0.5
+        return fmean(mine) - fmean(theirs) > 2.31 * error
+
+    left = [
+        name
+        for name, (size, mine) in methods.items()
+        if not any(
+            other <= size and apart(mine, theirs)
+            for other, theirs in methods.values()
+        )
+    ]
+    return sorted(left, key=lambda name: methods[name][0])
+
+
 WRONG_08B = {
+    "only what was kept so far": ("equal size", wrong_08b_so_far),
+    "the beaten ones": ("inside out", wrong_08b_inside_out),
+    "two samples": ("keeps dominated", wrong_08b_unpaired),
     "all stay": ("all stay", wrong_08b_all),
     "means": ("ties called wins", wrong_08b_means),
     "sign turned round": ("sign", wrong_08b_sign),
@@ -468,6 +518,7 @@ WRONG_08C = {
         {**solution_08c, 3: ("opposite", ["swap"])},
     ),
     "no pair": ("form", {**solution_08c, 1: "opposite"}),
+    "no list": ("form", {**solution_08c, 2: ("not testable", None)}),
     "a word of its own": (
         "form",
         {**solution_08c, 1: ("no", ["rows"])},

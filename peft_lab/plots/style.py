@@ -46,7 +46,7 @@ METHODS = {
     "LoRA 1": (BLUE, ":", "*"),
     "LoRA 8": (SKY, "--", "X"),
     "DoRA 8": (SKY, ":", "d"),
-    "LoRA 8 + embeddings": (NAVY, "-.", "*"),
+    "LoRA 8, all + embeddings": (NAVY, "-.", "*"),
     "embeddings": (BROWN, "-", "h"),
     "Houlsby 8": (VERMILION, "-", "s"),
     "Pfeiffer 16": (VERMILION, "--", "d"),
