@@ -163,7 +163,7 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
     named = f"On {task} ({TRAIN_ROWS[task]} rows)"
     if wish == "quality":
         chosen, size = best, rows[best].parameters
-        text = f"{named} {best} is best: {score[best]:.3f} {unit}."
+        text = f"{named} {best} has the best mean: {score[best]:.3f} {unit}."
         smaller = (n for n in order[1:] if rows[n].parameters < size)
         near = [n for n in smaller if behind(rows, n, best).high < CLOSE]
         if near:
@@ -175,8 +175,8 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
             )
         else:
             text += (
-                f" No smaller method is shown to be within {CLOSE} of that; next is {order[1]}: "
-                f"{score[order[1]]:.3f}, behind by {behind(rows, order[1], best)}."
+                f" No smaller method is shown to be within {CLOSE} of that. Next comes "
+                f"{order[1]}: {score[order[1]]:.3f}, behind by {behind(rows, order[1], best)}."
             )
     else:
         price, priced = {
@@ -195,7 +195,8 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
         else:
             text = (
                 f"{named} {chosen} pays least among those that reach four fifths of full "
-                f"fine-tuning's gain ({unit}): {cost} {priced}; {best}, the best, {of_best}."
+                f"fine-tuning's gain ({unit}): {cost} {priced}; {best}, the best by its mean, "
+                f"{of_best}."
             )
     arms = ", ".join(dict.fromkeys((chosen, best)))
     evidence = f"{origin(rows[best].runs)}: {arms}"

@@ -304,8 +304,10 @@ EXPERIMENTS = {
         "needs": ["test_items_third"],
         "settings": {"task": "nepali"},
         "arms": [
-            together(f"LoRA 8, all + embeddings, factor {factor:g}", LORA_RATES, LORA_ALL, EMBEDDINGS,
-                     factors={"weights": factor})
+            {
+                **WITH_EMBEDDINGS, "arm": f"{WITH_EMBEDDINGS['arm']}, factor {factor:g}",
+                "method": {**WITH_EMBEDDINGS["method"], "rate_factors": {"weights": factor}},
+            }
             for factor in (0.1, 1, 3)
         ],
     },

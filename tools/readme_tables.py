@@ -66,8 +66,9 @@ def tasks() -> str:
         values = [run[field] for run in runs if field in run]
         return format(sum(values) / len(values), form) if values else ""
 
-    names = ("full", "LoRA 8, all + embeddings", "embeddings", "LoRA 8, all", "top 2", "prefix (text)",
-             "LoRA 8", "prompt", "base", "written prompt", "5-gram", "bag of words")  # fmt: skip
+    names = ("full", "LoRA 8, all + embeddings", "embeddings", "LoRA 8, all", "top 2",
+             "prefix (text)", "LoRA 8", "prompt", "base", "written prompt", "5-gram",
+             "bag of words")  # fmt: skip
     lines = [[name, *(cell(task, name) for task in MEASURES)] for name in names]
     return table(["", *(head for head, *_ in MEASURES.values())], lines)
 

@@ -61,8 +61,8 @@ def check_08a(sheet: Sheet, answer) -> None:
         'Give the rate, not the run: run["learning_rate"].',
         isinstance(value, dict) and any(isinstance(v, dict) for v in value.values()),
     )
-    sheet.wrong("arms missing", "An arm is missing. Where the grid must be widened first, its entry "
-                "is None: {\"bold\": None, ...}.",
+    sheet.wrong("arms missing", "An arm is missing. Where the grid must be widened first, its "
+                "entry is None: {\"bold\": None, ...}.",
                 isinstance(value, dict) and set(value) < set(target))  # fmt: skip
     sheet.wrong("not a dict", "One entry an arm comes back: {\"wide\": 0.01, ...}.",
                 not isinstance(value, dict) or set(value) != set(target))  # fmt: skip
@@ -481,7 +481,7 @@ def _empty(vote) -> bool:
 def _told(vote) -> str:
     if isinstance(vote, (tuple, list)) and len(vote) == 2:
         word, names = vote
-        names = [names] if isinstance(names, str) else names
+        names = names if isinstance(names, (tuple, list, set)) else [names]
         return f"{word}, by {', '.join(map(str, names)) or 'nothing'}"
     return repr(vote)
 
