@@ -571,6 +571,25 @@ def test_families_limit_what_is_trained_and_validated_but_not_what_is_tested(mon
     assert found["test_items_swapped"] == pytest.approx(means, abs=6e-4)
 
 
+def test_items_may_be_kept_for_one_arm_alone(do):
+    tables = experiments()
+    tables["first"]["arms"][1]["items"] = True
+    tables["first"]["arms"].append(grid.arm("d", "Fake", [0.01], best=0.01, other=1))
+    do(tables, ["first"])
+    kept = {r["arm"] for r in do.store.runs.values() if "test_items" in r and r["seed"]}
+    assert kept == {"a"}
+
+
+def test_all_runs_of_a_grid_have_what_the_experiment_needs(do):
+    """A run of before the field was measured is made again, in a grid as among chosen runs."""
+    do(experiments(plan="grid"), ["first"])
+    tables = experiments(plan="grid")
+    tables["first"]["needs"] = ["story_items"]
+    again = do(tables, ["first"], fake=Fake(more={"story_items": [1.0]}))
+    assert len(pairs(again)) == len(RATES) * 3
+    assert do(tables, ["first"]) == []
+
+
 # --- step times -------------------------------------------------------------------------------
 
 
