@@ -584,10 +584,13 @@ def test_all_runs_of_a_grid_have_what_the_experiment_needs(do):
     """A run of before the field was measured is made again, in a grid as among chosen runs."""
     do(experiments(plan="grid"), ["first"])
     tables = experiments(plan="grid")
-    tables["first"]["needs"] = ["story_items"]
+    tables["first"] |= {"needs": ["story_items"], "items": True}
     again = do(tables, ["first"], fake=Fake(more={"story_items": [1.0]}))
     assert len(pairs(again)) == len(RATES) * 3
     assert do(tables, ["first"]) == []
+    tables["first"]["items"] = False
+    with pytest.raises(ValueError, match="first needs story_items but does not keep"):
+        do(tables, ["first"])
 
 
 # --- step times -------------------------------------------------------------------------------

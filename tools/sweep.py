@@ -518,6 +518,11 @@ class Plan:
         needs = () if is_baseline else self.experiments[experiment].get("needs", ())
         if self.keeps_items(experiment, arm):  # `trim` keeps them where they are needed
             needs = (*needs, "test_items")
+        elif texts := [name for name in needs if "item" in name]:
+            raise ValueError(
+                f"{experiment} needs {', '.join(texts)} but does not keep single texts: set "
+                '"items": True.'
+            )
         if arm["rates"] is grid.NO_TRAINING:
             seeds = self._seeds(experiment) if self._random(arm) else [None]
             yield self._lacking(experiment, arm, [(None, seed) for seed in seeds], needs)
@@ -734,8 +739,11 @@ class Sweep:
         print(self.line(job, record), flush=True)
 
     def trim(self) -> None:
-        """Keep the losses of single items at the chosen rates only: the files stay small."""
+        """Keep the losses of single items at the chosen rates only: the files stay small. In a
+        grid every rate is a chosen one."""
         for experiment in self.names:
+            if self.plan.experiments[experiment]["plan"] == "grid":
+                continue
             for arm in self.plan.experiments[experiment]["arms"]:
                 if arm["rates"] is grid.NO_TRAINING or self.plan.missing(experiment, arm):
                     continue
