@@ -304,7 +304,7 @@ def data(tmp_path_factory):
     """A toy base with the four blocks of the real one, and a task of 30 rows."""
     folder = tmp_path_factory.mktemp("data")
     base = folder / "models" / "storyteller-micro"
-    toy.toy_model(num_hidden_layers=4).half().save_pretrained(base)
+    toy.toy_model(num_hidden_layers=4, max_position_embeddings=256).half().save_pretrained(base)
     toy.toy_tokenizer().save_pretrained(base)
     (folder / "tasks" / "poems").mkdir(parents=True)
     words = toy.TEXT.split()
@@ -406,24 +406,43 @@ def test_check_makes_a_run_again(swept, capsys):
 
 
 @pytest.mark.parametrize("experiment", grid.EXPERIMENTS)
-def test_every_arm_of_the_grid_can_be_made(data, experiment, tmp_path_factory):
+def test_every_arm_of_the_grid_can_be_made(data, experiment, tmp_path_factory, monkeypatch):
     model, *_ = sweep.materials("storyteller-micro", "poems")
     starts = data / "starts"
+    plan = sweep.Plan(grid.EXPERIMENTS, sweep.Store(data / "none"), {"steps": 1})
+    monkeypatch.setattr(plan, "_choice_of", lambda *of: 0.001)
     for arm in grid.EXPERIMENTS[experiment]["arms"]:
-        spec = dict(arm["method"])
-        config = {**grid.SETTINGS, "steps": 1, "learning_rate": 0.1, "seed": 0}
-        if "trained" in spec.get("init", ()):
-            source, name = spec["init"]["trained"]
-            plan = sweep.Plan(grid.EXPERIMENTS, sweep.Store(data / "none"))
-            start = {"method": plan.arm(source, name)["method"], "learning_rate": 0.1, "steps": 1}
-            spec["init"] = {"trained": start}
-        method = sweep.make_method(spec, config, starts)
+        config = {**plan.config(experiment, arm, 0.1, 0), "base": "storyteller-micro"}
+        config |= {"task": "poems", "steps": 1}
+        config.pop("families", None)
+        method = sweep.make_method(config["method"], config, starts)
         if method is None:
             continue
         with method.attach(model):
             trains = arm["rates"] is not grid.NO_TRAINING
             assert (method.num_parameters() > 0) == trains, arm["arm"]
             assert method.num_parameters() == method.expected_parameters(model.config)
+
+
+def test_one_method_is_trained_on_top_of_another(data, tmp_path):
+    """What was trained before stays as it was, bit by bit, unless it is live."""
+    model, _, task, _ = sweep.materials("storyteller-micro", "poems")
+    before = {"method": {"kind": "FullFineTuning"}, "learning_rate": 0.01, "steps": 3}
+    config = {**grid.SETTINGS, "steps": 3, "learning_rate": 0.1, "seed": 0}
+    for live in (False, True):
+        whole = {"kind": "Trained", "trained": before, "live": live}
+        spec = {"kind": "Compose", "members": [whole, {"kind": "LoRA", "rank": 2}]}
+        method = sweep.make_method(spec, config, tmp_path)
+        alone = sweep.make_method(whole, config, tmp_path)
+        with alone.attach(model):
+            start = evaluate(model, task.test, pad_id=0).nats_per_token
+        with method.attach(model):
+            assert evaluate(model, task.test, pad_id=0).nats_per_token == pytest.approx(start)
+            old = [p.detach().clone() for p in method.members[0].parameters()]
+            sweep.train(model, task.train, method, {**config, "method": spec})
+            new = [*method.members[0].parameters()]
+            assert evaluate(model, task.test, pad_id=0).nats_per_token != pytest.approx(start)
+        assert all(torch.equal(a, b) for a, b in zip(old, new, strict=True)) != live
 
 
 @pytest.mark.parametrize("init", ["normal", "random", "vocabulary"])

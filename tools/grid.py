@@ -8,7 +8,7 @@ An experiment has arms (what is compared) and says how many seeds. Its plan is o
 
 A method is written as the class in `peft_lab` and its arguments. Three things are filled in when
 a run starts: the seed, the tokenizer, and what another run has trained ({"trained": [experiment,
-arm]}: the prompt of that arm at its best learning rate, with the seed of this run).
+arm]}: the method of that arm at its best learning rate, with the seed of this run).
 
 Settings of all runs are in SETTINGS; an experiment, and an arm of it, may have others
 ("train_rows": 32 trains on 32 rows only, drawn by the seed). "needs" names fields that the runs at
@@ -35,7 +35,7 @@ def rates(first: float, count: int = 6) -> list[float]:
     return LADDER[start : start + count]
 
 
-def around(experiment: str, arm: str, count: int = 3) -> dict:
+def around(experiment: str, arm: str, count: int = 7) -> dict:
     """`count` (odd) rates around the best one of another arm."""
     return {"around": [experiment, arm], "count": count}
 
@@ -74,6 +74,11 @@ def together(name: str, learning_rates, *arms: dict, factors: dict | None = None
     options = {"rate_factors": factors} if factors else {}
     members = [member["method"] for member in arms]
     return arm(name, "Compose", learning_rates, members=members, **options)
+
+
+def trained(experiment: str, name: str, *, live: bool) -> dict:
+    """What an arm has trained at its best rate, with the seed of this run. live: trained on."""
+    return {"method": {"kind": "Trained", "trained": [experiment, name], "live": live}}
 
 
 def layers(name: str, first: int, count: int, place: str) -> dict:
@@ -250,6 +255,18 @@ EXPERIMENTS = {
                 arm("full", "FullFineTuning", rates(1e-4)), factors={"embeddings": 300},
             ),
             together("LoRA + top 1", rates(3e-4), lora("LoRA", LORA_RATES, rank=8), top[0]),
+            # one after the other: LoRA on a model that was fine-tuned whole, and at equal steps
+            # the same model trained on, full fine-tuning in one go, LoRA in one go
+            together("full, then LoRA 8", LORA_RATES, trained("summary", "full", live=False),
+                     lora("LoRA", LORA_RATES, rank=8)),
+            {**trained("summary", "full", live=True), "arm": "full, then full",
+             "rates": rates(3e-5), "tags": {}},
+            *({**one, "settings": {"steps": 300}, "arm": f"{one['arm']}, 300 steps"}
+              for one in (arm("full", "FullFineTuning", rates(1e-4)),
+                          lora("LoRA 8", LORA_RATES, rank=8))),
+            # the parts of "prompt + LoRA", each with about as many numbers as the pair
+            prompt("prompt 148", PROMPT_RATES, length=148, init="vocabulary"),
+            lora("LoRA 9", LORA_RATES, rank=9),
         ],
     },
     "small": {  # 09: poems on the next larger base
@@ -376,7 +393,7 @@ EXPERIMENTS = {
             # the control: many tasks from as many rows as one has
             *varied(MANY[:2], "train_rows", [96]),
             # and many tasks in as many steps as the six of one task have together
-            *varied([{**one, "rates": around("instructions", one["arm"])} for one in MANY[:2]],
+            *varied([{**one, "rates": around("instructions", one["arm"], 3)} for one in MANY[:2]],
                     "steps", [1200]),
         ],
     },

@@ -94,6 +94,8 @@ def make_method(spec: dict, config: dict, starts: Path):
         return None
     if spec["kind"] == "Compose":
         return peft_lab.Compose(make_method(s, config, starts) for s in spec["members"])
+    if spec["kind"] == "Trained":  # what another run has trained: to go on from, or to build upon
+        return train_start({**config, **spec["trained"]}, starts).requires_grad_(spec["live"])
     kind = getattr(peft_lab, spec["kind"])
     init = options.get("init")
     if init == "normal":
@@ -590,19 +592,26 @@ class Plan:
         return arm["method"]["kind"] not in ("Base", *baselines.KINDS)
 
     def config(self, experiment: str, arm: dict, rate: float | None, seed: int | None) -> dict:
-        method = dict(arm["method"])
         settings = {**self.settings(experiment), **arm.get("settings", {}), **self.overrides}
         steps = 0 if arm["rates"] is grid.NO_TRAINING else settings["steps"]
-        if isinstance(method.get("init"), dict):
-            source = self.arm(*method["init"]["trained"])
-            start = {
-                "method": source["method"],
-                "learning_rate": self._choice_of(*method["init"]["trained"]),
-                "steps": settings["steps"],
-            }
-            method["init"] = {"trained": start}
+        method = self._resolved(arm["method"], settings["steps"])
         own = {"steps": steps, "method": method, "learning_rate": rate, "seed": seed}
         return {**settings, **own}
+
+    def _resolved(self, spec: dict, steps: int) -> dict:
+        """A method's description in which other arms, named in it, stand with all settings."""
+        if "members" in spec:
+            return {**spec, "members": [self._resolved(one, steps) for one in spec["members"]]}
+        if isinstance(spec.get("init"), dict):
+            return {**spec, "init": self._resolved(spec["init"], steps)}
+        if "trained" not in spec:
+            return dict(spec)
+        start = {
+            "method": self.arm(*spec["trained"])["method"],
+            "learning_rate": self._choice_of(*spec["trained"]),
+            "steps": steps,
+        }
+        return {**spec, "trained": start}
 
     def _lacking(
         self, experiment: str, arm: dict, pairs: list, needs: Iterable[str] = ()
