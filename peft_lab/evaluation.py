@@ -175,7 +175,7 @@ def evaluate_byte_places(
     check_examples(examples)
     if not examples:
         raise ValueError("examples is empty: there is nothing to evaluate.")
-    places = [_byte_places(example, tokenizer, n) for n, example in enumerate(examples)]
+    places = [byte_places(example, tokenizer, n) for n, example in enumerate(examples)]
     shape = (len(examples),)
     nats = {place: torch.zeros(shape, dtype=torch.float64) for own in places for place in own}
     tokens = {place: torch.zeros(shape, dtype=torch.int64) for place in nats}
@@ -194,7 +194,7 @@ def evaluate_byte_places(
     return found
 
 
-def _byte_places(example: Example, tokenizer, number: int) -> list[tuple[int, int]]:
+def byte_places(example: Example, tokenizer, number: int) -> list[tuple[int, int]]:
     """(place, length of the character) of each byte of the target, or a ValueError."""
     ids = example.labels[example.labels != IGNORE].tolist()
     if ids and ids[-1] == tokenizer.eos_token_id:

@@ -41,7 +41,7 @@ def experiments(best=0.01, plan="best", **changes):
             "plan": "best",
             "seeds": 3,
             "arms": [
-                grid.arm("b", "Fake", grid.around("first", "a"), best=best),
+                grid.arm("b", "Fake", grid.around("first", "a", 3), best=best),
                 grid.arm("c", "Fake", grid.NO_TRAINING, init={"trained": ["first", "a"]}),
             ],
         },
@@ -500,19 +500,21 @@ def examples_of(rows):
 
 
 def test_a_request_is_read_and_not_scored():
-    (example,) = examples_of([("", "the cat")])
-    asked = baselines.with_request(example, torch.tensor([5, 6, 7]))
-    assert asked.input_ids.tolist() == [
-        example.input_ids[0].item(), 5, 6, 7, *example.input_ids[1:].tolist()
-    ]  # fmt: skip
-    assert baselines.scored_tokens([asked]) == baselines.scored_tokens([example])
-    assert asked.labels[1:4].tolist() == [-100] * 3
+    tokenizer = toy.toy_tokenizer()
+    ids = tokenizer("a dog\n", add_special_tokens=False)["input_ids"]
+    for example in examples_of([("", "the cat"), ("the", "cat")]):
+        (asked,) = baselines.asked([example], tokenizer, "a dog")
+        first, *rest = example.input_ids.tolist()
+        assert asked.input_ids.tolist() == [first, *ids, *rest]
+        assert baselines.scored_tokens([asked]) == baselines.scored_tokens([example])
+        assert asked.labels[1 : 1 + len(ids)].tolist() == [-100] * len(ids)
 
 
 def test_a_written_prompt_scores_what_a_forward_pass_by_hand_scores():
     model, tokenizer = toy.toy_model(), toy.toy_tokenizer()
     (example,) = examples_of([("", "the cat")])
-    (nats,) = baselines.written_prompt(model, tokenizer, [example], "a dog")
+    asked = baselines.asked([example], tokenizer, "a dog")
+    nats = evaluate(model, asked, pad_id=0).per_example[0]
     ids = tokenizer("a dog\n", add_special_tokens=False)["input_ids"]
     whole = torch.tensor([[example.input_ids[0].item(), *ids, *example.input_ids[1:].tolist()]])
     with torch.no_grad():
@@ -525,9 +527,9 @@ def test_the_ngram_model_reads_the_source_and_scores_the_target_alone():
     train = examples_of([("the", "cat"), ("the", "cat"), ("a", "dog"), ("a", "dog")])
     good, bad = examples_of([("the", "cat"), ("the", "dog")])
     V = len(toy.toy_tokenizer())
-    nats = baselines.ngram(train, [good, bad], 5, V)
+    nats = [own.sum() for own in baselines.ngram(train, [good, bad], 5, V)]
     assert nats[0] < 0.6 * nats[1]  # what stood before decides
-    alone = baselines.ngram(train, [good], 1, V)[0]
+    alone = baselines.ngram(train, [good], 1, V)[0].sum()
     counts = math.log(sum(len(e.input_ids) for e in train) / 2)
     assert nats[0] < alone and alone > counts  # the target has two tokens at least
 

@@ -7,38 +7,32 @@ text, a 5-gram model of the same training rows, the commonest answer, counting w
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from ngram import NGram
 
-from peft_lab import evaluate
-from peft_lab.tasks import IGNORE, Example
+from peft_lab.evaluation import byte_places
+from peft_lab.rows import Row
+from peft_lab.tasks import IGNORE, Example, encode
 from peft_lab.text_measures import bag_of_words, class_priors
 
-KINDS = ("WrittenPrompt", "NGram", "Majority", "BagOfWords")  # nothing in them is random
+KINDS = ("NGram", "Majority", "BagOfWords")  # no model: not all is measured of them
 
 
 def scored_tokens(examples: list) -> list[int]:
     return [int((example.labels[1:] != IGNORE).sum()) for example in examples]
 
 
-def with_request(example: Example, request: torch.Tensor) -> Example:
-    """The example behind a request, which is read and not scored."""
-    ids = torch.cat([example.input_ids[:1], request, example.input_ids[1:]])  # (n+T,)
-    silent = torch.full_like(request, IGNORE)
-    labels = torch.cat([example.labels[:1], silent, example.labels[1:]])  # (n+T,)
-    return Example(ids, labels, example.source, example.target)
+def asked(examples: list, tokenizer, request: str) -> list[Example]:
+    """The examples behind a request, which is read and not scored."""
+    return encode(
+        [Row(f"{request}\n{e.source}" if e.source else request, e.target, number)
+         for number, e in enumerate(examples, 1)],
+        tokenizer,
+    )  # fmt: skip
 
 
-def written_prompt(model, tokenizer, examples: list, text: str) -> list[float]:
-    """Nats of each target when `text` and a line break stand before the source."""
-    ids = tokenizer(text + "\n", add_special_tokens=False, return_tensors="pt")["input_ids"][0]
-    asked = [with_request(example, ids) for example in examples]
-    return evaluate(model, asked, pad_id=tokenizer.pad_token_id).per_example
-
-
-def ngram(train: list, examples: list, order: int, vocabulary: int) -> list[float]:
-    """Nats of each target by an n-gram model of the training rows (sources too), and no other
-    text."""
+def ngram(train: list, examples: list, order: int, vocabulary: int) -> list[np.ndarray]:
+    """Nats of each scored token of each example, by an n-gram model of the training rows (sources
+    too), and no other text."""
     blank = np.zeros(order - 1, dtype=np.int64)  # pad tokens, so that a row begins a new context
 
     def stream(example: Example) -> np.ndarray:
@@ -48,8 +42,21 @@ def ngram(train: list, examples: list, order: int, vocabulary: int) -> list[floa
     nats = []
     for example in examples:
         scored = example.labels.numpy() != IGNORE  # (T,)
-        nats.append(float(-model.logprob(stream(example))[scored].sum()))
+        nats.append(-model.logprob(stream(example))[scored])
     return nats
+
+
+def third_bytes(nats: list[np.ndarray], examples: list, tokenizer) -> dict:
+    """Of the losses of single tokens, those of the third bytes of letters: see the datasheet."""
+    own = [
+        [value for value, place in zip(values, byte_places(e, tokenizer, n), strict=False)
+         if place == (3, 3)]  # the end token comes last and has no place
+        for n, (values, e) in enumerate(zip(nats, examples, strict=True))
+    ]  # fmt: skip
+    return {
+        "test_third_byte_nats": round(sum(map(sum, own)) / sum(map(len, own)), 6),
+        "test_items_third": [round(float(np.mean(o)), 3) if o else 0.0 for o in own],
+    }
 
 
 def always(answer: dict[str, float]) -> Callable[[str], dict[str, float]]:
@@ -66,15 +73,14 @@ def by_label(found: Callable[[str], dict[str, float]], examples: list) -> tuple[
 
 
 def score(spec: dict, model, tokenizer, task) -> dict:
-    """The losses of a baseline in the fields of a run; accuracy too where it names a label."""
+    """The losses of counting in the fields of a run; accuracy too where it names a label."""
     found = {}
     for split in ("validation", "test"):
         examples = getattr(task, split)
         right = None
-        if spec["kind"] == "WrittenPrompt":
-            nats = written_prompt(model, tokenizer, examples, spec["text"])
-        elif spec["kind"] == "NGram":
-            nats = ngram(task.train, examples, spec["order"], model.config.vocab_size)
+        if spec["kind"] == "NGram":
+            each = ngram(task.train, examples, spec["order"], model.config.vocab_size)
+            nats = [float(own.sum()) for own in each]
         elif spec["kind"] == "Majority":
             nats, right = by_label(always(class_priors(task.train)), examples)
         else:
@@ -85,6 +91,8 @@ def score(spec: dict, model, tokenizer, task) -> dict:
         found[f"{split}_bits_per_byte"] = round(sum(nats) / np.log(2) / written, 6)
     found["test_items"] = [round(n / t, 3) for n, t in zip(nats, tokens, strict=True)]
     found["test_item_tokens"] = tokens
+    if spec["kind"] == "NGram" and task.name == "nepali":
+        found |= third_bytes(each, examples, tokenizer)
     if right is not None:
         found["test_accuracy"] = round(sum(right) / len(right), 6)
         found["test_items_right"] = "".join(map(str, right))

@@ -48,6 +48,7 @@ from peft_lab.results import best_learning_rate  # noqa: E402
 CURVE_POINTS = 15
 WRITTEN_ROWS, WRITTEN_TOKENS = 100, 100  # of test rows and of each text that is written for one
 MOST_LABELS = 12  # of a task that is scored by accuracy too
+UNTRAINED = ("Base", "WrittenPrompt", *baselines.KINDS)  # nothing in them is random
 ATTEMPTS = 2  # of a run whose process died; one process that dies takes its neighbours along
 
 
@@ -90,7 +91,7 @@ def make_method(spec: dict, config: dict, starts: Path):
 
     model, tokenizer, _, _ = materials(config["base"], config["task"])
     options = {k: v for k, v in spec.items() if k not in ("kind", "rate_factors")}
-    if spec["kind"] in ("Base", *baselines.KINDS):
+    if spec["kind"] in UNTRAINED:
         return None
     if spec["kind"] == "Compose":
         return peft_lab.Compose(make_method(s, config, starts) for s in spec["members"])
@@ -193,6 +194,7 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
     method = make_method(config["method"], config, starts)
     rows = drawn_rows(task.train, config)
     is_baseline = config["method"]["kind"] in baselines.KINDS
+    request = config["method"].get("text") if method is None else None
     found = {
         "parameters": 0, "kept_parameters": 0, "file_bytes": 0, "memory": None,
         "step_ms": None, "step_ms_p10": None, "curve": [],
@@ -211,9 +213,9 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
         if is_baseline:
             scores = baselines.score(config["method"], model, tokenizer, task)
         else:
-            scores = score(model, config["base"], task)
+            scores = score(model, config["base"], task, request)
         if items and not is_baseline:
-            scores |= of_this_task(model, tokenizer, task)
+            scores |= of_this_task(model, tokenizer, task, request)
     if method is not None:
         if config["method"].get("mlp"):
             method.drop_mlp()
@@ -232,15 +234,18 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
     return found | {"seconds": round(time.perf_counter() - began, 2)}
 
 
-def score(model, base: str, task) -> dict:
+def score(model, base: str, task, request: str | None = None) -> dict:
     """Losses on validation and test, at the end and nowhere else; where the task has few different
-    targets, the accuracy too; and the loss on stories, to see what was forgotten."""
+    targets, the accuracy too; and the loss on stories, to see what was forgotten. A request stands
+    before each row."""
     from peft_lab import evaluate, known_tasks
     from peft_lab.evaluation import classify
 
-    scores = {}
+    scores, tokenizer = {}, materials(base, task.name)[1]
     for split in ("validation", "test"):
-        result = evaluate(model, getattr(task, split), pad_id=model.config.pad_token_id)
+        rows = getattr(task, split)
+        rows = baselines.asked(rows, tokenizer, request) if request else rows
+        result = evaluate(model, rows, pad_id=model.config.pad_token_id)
         if not math.isfinite(result.nats_per_token):
             raise FloatingPointError(f"the {split} loss is {result.nats_per_token}")
         scores[f"{split}_nats"] = round(result.nats_per_token, 6)
@@ -248,12 +253,11 @@ def score(model, base: str, task) -> dict:
     scores["test_items"] = a_token(result)
     labels = sorted({example.target for example in task.train})
     if len(labels) <= MOST_LABELS:
-        tokenizer = materials(base, task.name)[1]
-        guesses = classify(model, tokenizer, task.test, labels)
+        guesses = classify(model, tokenizer, rows, labels)
         right = [int(g == e.target) for g, e in zip(guesses, task.test, strict=True)]
         scores["test_accuracy"] = round(statistics.fmean(right), 6)
         scores["test_items_right"] = "".join(map(str, right))
-    if "stories" in known_tasks():
+    if "stories" in known_tasks() and not request:
         stories = materials(base, "stories")[2].test
         result = evaluate(model, stories, pad_id=model.config.pad_token_id)
         scores["story_nats"] = round(result.nats_per_token, 6)
@@ -268,13 +272,15 @@ def a_token(result) -> list[float]:
     return [round(nats / tokens, 3) if tokens else 0.0 for nats, tokens in pairs]
 
 
-def of_this_task(model, tokenizer, task) -> dict:
-    """What only this task can be asked: see the datasheets of `nepali`, `code` and `tables`."""
+def of_this_task(model, tokenizer, task, request: str | None = None) -> dict:
+    """What only this task can be asked: see the datasheets of `nepali`, `code` and `tables`. A
+    request stands before each row."""
     from peft_lab.code_measures import good_lines, parses
     from peft_lab.evaluation import evaluate_byte_places, slot_recall, written_answers
 
+    asked = baselines.asked(task.test, tokenizer, request) if request else task.test
     if task.name == "nepali":
-        third = evaluate_byte_places(model, tokenizer, task.test)[3, 3]
+        third = evaluate_byte_places(model, tokenizer, asked)[3, 3]
         return {
             "test_third_byte_nats": round(third.nats_per_token, 6),
             "test_items_third": a_token(third),
@@ -285,7 +291,7 @@ def of_this_task(model, tokenizer, task) -> dict:
     if task.name not in ("code", "tables"):
         return {}
     rows = task.test[:WRITTEN_ROWS]
-    texts = written_answers(model, tokenizer, rows, max_new_tokens=WRITTEN_TOKENS)
+    texts = written_answers(model, tokenizer, asked[:WRITTEN_ROWS], max_new_tokens=WRITTEN_TOKENS)
     pairs = [*zip(texts, (row.source for row in rows), strict=True)]
     if task.name == "tables":
         return {"test_slot_recall": round(statistics.fmean(slot_recall(*p) for p in pairs), 4)}
@@ -517,7 +523,8 @@ class Plan:
     def _stages(self, experiment: str, arm: dict) -> Iterator[list[Job]]:
         """Lists of missing runs: those of one stage must be done before the next can be told."""
         is_baseline = arm["method"]["kind"] in baselines.KINDS  # of which not all is measured
-        needs = () if is_baseline else self.experiments[experiment].get("needs", ())
+        shared = () if is_baseline else self.experiments[experiment].get("needs", ())
+        needs = (*shared, *arm.get("needs", ()))
         if self.keeps_items(experiment, arm):  # `trim` keeps them where they are needed
             needs = (*needs, "test_items")
         elif texts := [name for name in needs if "item" in name]:
@@ -589,7 +596,7 @@ class Plan:
         return list(range(self.experiments[experiment]["seeds"]))
 
     def _random(self, arm: dict) -> bool:
-        return arm["method"]["kind"] not in ("Base", *baselines.KINDS)
+        return arm["method"]["kind"] not in UNTRAINED
 
     def config(self, experiment: str, arm: dict, rate: float | None, seed: int | None) -> dict:
         settings = {**self.settings(experiment), **arm.get("settings", {}), **self.overrides}
