@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from peft_lab import scored_nll
-from peft_lab.exercises import CHECKS, NOT_YET, RIGHT, nb08
+from peft_lab.exercises import CHECKS, NOT_YET, RIGHT, nb00, nb08
 from peft_lab.exercises.core import Sheet, Verdict
 from peft_lab.paths import data_dir, notebooks_dir
 
@@ -820,16 +820,17 @@ def test_08_votes_are_on_the_claims_that_are_judged_and_odd_votes_are_shown(caps
     book = json.loads((notebooks_dir() / "08_which_one_when.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in book["cells"]]
     (asked,) = (text for text in cells if "### Vote first" in text)
-    assert re.findall(r"^\d\. (.*)$", asked, re.M) == list(nb08.GLOSSARY)
+    sentences = [*nb00.CLAIMS.values(), *nb08.GLOSSARY]
+    assert re.findall(r"^\d\. (.*)$", asked, re.M) == sentences
     (judged,) = (re.sub(r'"\s*"', "", text) for text in cells if "plots.verdict_table" in text)
     assert all(f'"{claim.removesuffix(".")}"' in judged for claim in nb08.GLOSSARY)
-    nb08.both_votes({1: "true"}, {2: "on the batch"})
+    nb08.both_votes({1: "true"}, {1: "false"}, {2: "on the batch"})
     said = capsys.readouterr().out
-    assert said.count("(no vote)") == 8 and "on the batch; depends on: training or use" in said
-    assert "yours: true; found: true" in said and said.count("depends on") == 5
+    assert said.count("(no vote)") == 12 and "on the batch; depends on: training or use" in said
+    assert "then: true; again: false; found: true" in said and said.count("depends on") == 5
     for odd in (None, ..., ["true"], {"1": 3}):
-        nb08.both_votes(odd, odd)
-        assert capsys.readouterr().out.count("(no vote)") == 10
+        nb08.both_votes(odd, odd, odd)
+        assert capsys.readouterr().out.count("(no vote)") == 15
 
 
 def test_09_reveal_tells_how_far_off_a_guess_is(capsys):

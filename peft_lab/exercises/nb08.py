@@ -498,17 +498,19 @@ GLOSSARY = {  # claim -> on what it depends
 }  # fmt: skip
 
 
-def both_votes(then: dict, now: dict) -> None:
-    """Print the votes of notebook 00, beside what decides, and those of notebook 08."""
-    print("Notebook 00: can a hash of the weights decide it?")
-    claims = {claim: f"found: {nb00.VERDICTS[n]}" for n, claim in nb00.CLAIMS.items()}
-    _beside(then, claims)
-    print("Notebook 08, before the runs: is it true? (What was found: the table below.)")
-    _beside(now, {claim: f"depends on: {what}" for claim, what in GLOSSARY.items()})
-
-
-def _beside(votes, told: dict[str, str]) -> None:
-    for number, (claim, answer) in enumerate(told.items(), 1):
-        vote = votes.get(number) if isinstance(votes, dict) else None
+def both_votes(then: dict, again: dict, now: dict) -> None:
+    """Print both votes on the sentences of notebook 00 beside what decides, and that of 08."""
+    print("The sentences of notebook 00: can a hash of the weights decide them?")
+    for number, claim in nb00.CLAIMS.items():
         print(f"{number}. {claim}")
-        print(f"     yours: {'(no vote)' if vote in (None, ...) else vote}; {answer}")
+        both = f"then: {_vote(then, number)}; again: {_vote(again, number)}"
+        print(f"     {both}; found: {nb00.VERDICTS[number]}")
+    print("The claims, before the runs: are they true? (What was found: the table below.)")
+    for number, (claim, what) in enumerate(GLOSSARY.items(), 1):
+        print(f"{number}. {claim}")
+        print(f"     yours: {_vote(now, number)}; depends on: {what}")
+
+
+def _vote(votes, number: int):
+    vote = votes.get(number) if isinstance(votes, dict) else None
+    return "(no vote)" if vote in (None, ...) else vote
