@@ -592,6 +592,22 @@ def test_families_limit_what_is_trained_and_validated_but_not_what_is_tested(mon
     assert found["test_items_swapped"] == pytest.approx(means, abs=6e-4)
 
 
+def test_what_has_no_base_is_left_out_or_refused(data, tmp_path, monkeypatch, capsys):
+    arms = [grid.arm("base", "Base", grid.NO_TRAINING)]
+    tables = {
+        "here": {"plan": "grid", "seeds": 3, "arms": arms},
+        "away": grid.on_base("storyteller-base"),
+    }
+    monkeypatch.setattr(grid, "EXPERIMENTS", tables)
+    assert sweep.main(["--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "away is left out: storyteller-base is not pre-trained" in said
+    assert [file.parent.name for file in tmp_path.glob("*/*.json")] == ["here"]
+    with pytest.raises(SystemExit):
+        sweep.main(["--out", str(tmp_path), "--experiment", "away"])
+    assert "away cannot be made: storyteller-base" in capsys.readouterr().err
+
+
 def test_items_may_be_kept_for_one_arm_alone(do):
     tables = experiments()
     tables["first"]["arms"][1]["items"] = True

@@ -169,6 +169,8 @@ def every_method(text: str, *measures: str) -> list[dict]:
 TABLE_TEXT = "Write one sentence of a story in which all of these things appear."
 NEPALI_TEXT = "नेपालीमा एउटा छोटो वाक्य लेख्नुहोस्।"  # Write a short sentence in Nepali.
 CODE_TEXT = "Write the body of this Python function, so that it does what its docstring says."
+TEXTS = {"moods": MOOD_TEXT, "tables": TABLE_TEXT, "code": CODE_TEXT, "nepali": NEPALI_TEXT}
+TOP_2 = layers("top 2", -2, 2, "top")  # of as many blocks as the base has
 # What those do who adapt a model to a script it has never seen: its token embeddings too (tied to
 # the head here). Full fine-tuning's best rate is about a tenth of LoRA's. And the control: the
 # embeddings alone.
@@ -180,6 +182,12 @@ WITH_EMBEDDINGS = together(
 # One task or many, as instructions: "one" is each of the trained families alone.
 MANY = [MAIN[0], LORA_ALL, MAIN[1]]
 FAMILIES = ("feeling", "time", "who", "colour", "past", "opposite")
+
+
+def on_base(name: str, *more: dict) -> dict:
+    """The main methods on poems, on another base."""
+    arms = [BASE, *MAIN, text_prefix(TEXT), *more]
+    return {"plan": "best", "seeds": 5, "items": True, "settings": {"base": name}, "arms": arms}
 
 
 def one_task(arms: list[dict]) -> list[dict]:
@@ -280,18 +288,8 @@ EXPERIMENTS = {
             lora("LoRA 9", LORA_RATES, rank=9),
         ],
     },
-    "small": {  # 09: poems on the next larger base
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "settings": {"base": "storyteller-small"},
-        "arms": [
-            arm("base", "Base", NO_TRAINING),
-            *MAIN,
-            prefix("prefix (text)", rates(1e-3), init="text", text=TEXT),
-            layers("top 2", -2, 2, "top"),
-        ],
-    },
+    "small": on_base("storyteller-small", TOP_2),  # 09: poems on the next larger base
+    "base": on_base("storyteller-base", TOP_2),  # not made yet: see data/results/README.md
     "moods": {  # 08: every method on sorting instead of writing
         "plan": "best",
         "seeds": 5,
@@ -349,6 +347,16 @@ EXPERIMENTS = {
         "items": True,
         "arms": varied([*MAIN, text_prefix(TEXT)], "train_rows", [8, 32, 128]),
     },
+    **{  # 08: the same on the other tasks; not made yet, see data/results/README.md
+        f"rows-{task}": {
+            "plan": "best",
+            "seeds": 5,
+            "items": True,
+            "settings": {"task": task},
+            "arms": varied([*MAIN, text_prefix(text)], "train_rows", [8, 32, 128]),
+        }
+        for task, text in TEXTS.items()
+    },
     "budget": {  # 08: how many steps are needed (150: see `poems`)
         "plan": "best",
         "seeds": 5,
@@ -374,13 +382,7 @@ EXPERIMENTS = {
         "seeds": 3,
         "arms": [*MAIN, text_prefix(TEXT), LORA_ALL],
     },
-    "nano": {  # 08, 09: poems on the smallest base
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "settings": {"base": "storyteller-nano"},
-        "arms": [BASE, *MAIN, text_prefix(TEXT)],
-    },
+    "nano": on_base("storyteller-nano"),  # 08, 09: poems on the smallest base
     "poems": {  # 08: every method, with what each forgets
         "plan": "best",
         "seeds": 5,
@@ -388,13 +390,8 @@ EXPERIMENTS = {
         "needs": ["story_nats"],
         "arms": every_method(TEXT),
     },
-    "verse": {  # 08: a base that has read verse, to be set beside `small`, which has not
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "settings": {"base": "storyteller-small-verse"},
-        "arms": [BASE, *MAIN, text_prefix(TEXT), layers("top 2", -2, 2, "top")],
-    },
+    # 08: a base that has read verse, to be set beside `small`, which has not
+    "verse": on_base("storyteller-small-verse", TOP_2),
     "instructions": {  # 11: which data x which parameters
         "plan": "best",
         "seeds": 5,

@@ -588,6 +588,12 @@ class Plan:
     def _choice_of(self, experiment: str, name: str) -> float | None:
         return self.chosen(experiment, self.arm(experiment, name))
 
+    def has_base(self, experiment: str) -> bool:
+        """Is the base of the experiment at hand?"""
+        from peft_lab import known_bases
+
+        return self.settings(experiment)["base"] in known_bases()
+
     def keeps_items(self, experiment: str, arm: dict) -> bool:
         """Are the losses of single texts stored, of the whole experiment or of this arm?"""
         return arm.get("items", self.experiments[experiment].get("items", False))
@@ -876,10 +882,16 @@ def main(arguments: list[str] | None = None) -> int:
         settings["steps"] = args.steps
     store = Store(folder, retry=args.retry)
     plan = Plan(grid.EXPERIMENTS, store, settings)
-    chosen = args.experiment or names
+    chosen = args.experiment or [name for name in names if plan.has_base(name)]
     if args.list:
-        show_list(plan, chosen)
+        show_list(plan, args.experiment or names)
         return 0
+    for experiment in names:
+        if not plan.has_base(experiment):
+            lacks = f"{plan.settings(experiment)['base']} is not pre-trained (tools/pretrain.py)"
+            if experiment in (args.experiment or ()):
+                parser.error(f"{experiment} cannot be made: {lacks}")
+            print(f"{experiment} is left out: {lacks}")
     for experiment in chosen:
         base, task = (plan.settings(experiment)[name] for name in ("base", "task"))
         store.facts[base, task] = materials(base, task)[3]
