@@ -98,7 +98,7 @@ middle = [  # an odd number of blocks has no middle among four; of one, it is th
     layers("middle 2", (LAYERS - 2) // 2, 2, "middle"),
 ]
 PROMPT_RATES = rates(3e-3)
-PREFIX_RATES = around("summary", "prefix (text)")
+PREFIX_RATES = around("summary", "prefix (text)", 3)
 ADAPTER_RATES, LORA_RATES, IA3_RATES = rates(3e-4), rates(1e-3), rates(1e-2)
 ATTENTION, FEED_FORWARD = ["q", "k", "v", "o"], ["gate", "up", "down"]
 INITS = {"normal": "N(0, 1), as in peft", "random": "at the embeddings' scale"}
@@ -429,7 +429,7 @@ EXPERIMENTS = {
         "seeds": 5,
         "arms": [
             prompt(
-                f"length {n}", around("init", "vocabulary"), {"length": n},
+                f"length {n}", around("init", "vocabulary", 3), {"length": n},
                 length=n, init="vocabulary",
             )
             for n in (1, 2, 5, 10, 20, 50)
@@ -445,7 +445,7 @@ EXPERIMENTS = {
             *(freed(f"free bottom {j}", "bottom", list(range(j))) for j in range(1, LAYERS)),
             freed("free all", "all", list(range(LAYERS))),
             # the control: as many steps more for the prompt itself
-            prompt("prompt, trained on", around("summary", "prompt"), init=PROMPT),
+            prompt("prompt, trained on", around("summary", "prompt", 3), init=PROMPT),
         ],
     },
     "depth": {  # 04: the same start, but a prefix in the lowest layers only
