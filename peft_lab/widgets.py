@@ -428,7 +428,7 @@ def module_table(config, widths: Sequence[int] = (1, 4, 16, 64)) -> None:
             bill = module_bill(config, place, width or 1)
             print(f"{_named(place):<13}{width or '-':>6}{bill['parameters']:>12,}"
                   f"{size_text(bill['bytes']):>10}{bill['operations']:>12,}"
-                  f"{bill['share']:>8.2%}")  # fmt: skip
+                  f"{bill['share']:>8.1%}")  # fmt: skip
     print("operations: multiply-adds a token; share: of the model's own")
 
 
@@ -445,7 +445,7 @@ def module_widget(config, widest: int = 64) -> None:
         said = place if place.startswith("IA3") else f"{_named(place)}, width {width}"
         note = f"{count_text(bill['parameters'])} numbers, {size_text(bill['bytes'])}"
         figure = plots.cut_in_places(said, [place], notes={place: note})
-        extra = f"{bill['operations']:,} multiply-adds a token more, {bill['share']:.2%}"
+        extra = f"{bill['operations']:,} multiply-adds a token more, {bill['share']:.1%}"
         plots.show(figure, see=f"{extra} of the model's own.")
 
     _play(

@@ -5,6 +5,8 @@ import io
 import re
 import subprocess
 import sys
+from itertools import pairwise
+from statistics import fmean
 
 import pytest
 import tiny
@@ -486,6 +488,20 @@ def test_names_of_points_do_not_overlap(crowd):
     figure = plots.against_parameters(points, TITLE, **MANY)
     found = boxes(figure, lambda t: t.get_text() in points)
     assert len(found) == crowd + 1 and not overlapping(found)
+
+
+def test_names_keep_clear_of_a_family_s_line():
+    points = {"narrow": (1_540, [4.05, 4.1, 4.17]), "other": (2_400, [4.07, 4.08, 4.09]),
+              "wide": (4_624, [3.99, 4, 4.01]), "widest": (66_304, [3.88, 3.89, 3.9])}  # fmt: skip
+    family = ["narrow", "wide", "widest"]
+    figure = plots.against_parameters(points, TITLE, joined=family, **MANY)
+    found = boxes(figure, lambda t: t.get_text() in points)
+    (axes,) = figure.axes
+    ends = [axes.transData.transform((points[n][0], fmean(points[n][1]))) for n in family]
+    for (x0, y0), (x1, y1) in pairwise(ends):
+        for k in range(101):
+            x, y = x0 + (x1 - x0) * k / 100, y0 + (y1 - y0) * k / 100
+            assert not any(b.x0 < x < b.x1 and b.y0 < y < b.y1 for b in found)
 
 
 def test_against_k_says_which_axis_is_cut():

@@ -405,7 +405,7 @@ def test_twins_say_what_the_pure_functions_say(capsys):
     assert len(capsys.readouterr().out.strip().split("\n")) == 3 + 6  # all neighbours of 3 blocks
     widgets.module_table(CONFIG, widths=(1, 2))
     lines = capsys.readouterr().out.strip().split("\n")
-    assert len(lines) == 2 + 3 * 2 + 2 and lines[-2].split()[-2:] == ["0", "0.00%"]
+    assert len(lines) == 2 + 3 * 2 + 2 and lines[-2].split()[-2:] == ["0", "0.0%"]
     widgets.shares_table(*TWINS["shares_table"])
     assert capsys.readouterr().out.count("25%") == 6
     widgets.ask_table(*TWINS["ask_table"])

@@ -78,6 +78,54 @@ def wrong_05a_down_zero(d, width):
     return down, up
 
 
+def wrong_05a_half_dead(d, width):
+    down, up = solution_05a_new_adapter(d, width)
+    nn.init.zeros_(down.weight)  # (width, d); its bias is random
+    return down, up
+
+
+def wrong_05a_zero_and_bias(d, width):
+    down, up = wrong_05a_half_dead(d, width)
+    nn.init.constant_(down.bias, 0.5)
+    return down, up
+
+
+def wrong_05a_down_weight(d, width):
+    down, up = nn.Linear(d, width), nn.Linear(width, d)
+    nn.init.zeros_(down.weight)
+    return down, up
+
+
+def wrong_05a_far_below(d, width):
+    down, up = nn.Linear(d, width), nn.Linear(width, d)
+    nn.init.constant_(down.bias, -1000)
+    nn.init.zeros_(up.bias)
+    return down, up
+
+
+def wrong_05a_nearly(d, width):
+    down, up = solution_05a_new_adapter(d, width)
+    nn.init.normal_(up.weight, std=1e-4)
+    return down, up
+
+
+def wrong_05a_fixed_size(d, width):
+    return solution_05a_new_adapter(6, 2)
+
+
+def wrong_05a_detached(h, down, up):
+    return h + up(F.relu(down(h))).detach()
+
+
+def wrong_05a_h_detached(h, down, up):
+    return h.detach() + up(F.relu(down(h)))
+
+
+def wrong_05a_no_grad(h, down, up):
+    with torch.no_grad():
+        return h + up(F.relu(down(h)))
+
+
 def wrong_05a_square(d, width):
     down, up = nn.Linear(d, d), nn.Linear(d, d)
     nn.init.zeros_(up.weight)
@@ -92,18 +140,36 @@ def wrong_05a_all_alike(d, width):
 
 
 _NEW, _RUN = solution_05a_new_adapter, solution_05a_adapter
+
+
+def variant_05a_positive_bias(d, width):
+    down, up = solution_05a_new_adapter(d, width)
+    nn.init.ones_(down.bias)
+    return down, up
+
+
 VARIANTS_05A = {
+    "biases at one": (variant_05a_positive_bias, solution_05a_adapter),
     "by hand, a list, other spread": (
         variant_05a_new_adapter,
         variant_05a_adapter,
-    )
+    ),
 }
 WRONG_05A = {
     "no residual": ("no residual", (_NEW, wrong_05a_no_residual)),
     "up random": ("up random", (wrong_05a_up_random, _RUN)),
     "up's bias random": ("up's bias", (wrong_05a_up_bias, _RUN)),
     "both zero": ("dead", (wrong_05a_both_zero, _RUN)),
-    "down zero, up random": ("down zero", (wrong_05a_down_zero, _RUN)),
+    "down zero, up random": ("dead", (wrong_05a_down_zero, _RUN)),
+    "both weights zero": ("half dead", (wrong_05a_half_dead, _RUN)),
+    "both, one bias": ("all alike", (wrong_05a_zero_and_bias, _RUN)),
+    "down's weight zero": ("down zero", (wrong_05a_down_weight, _RUN)),
+    "down's bias far below": ("dead", (wrong_05a_far_below, _RUN)),
+    "up nearly zero": ("nearly", (wrong_05a_nearly, _RUN)),
+    "sizes by heart": ("fixed size", (wrong_05a_fixed_size, _RUN)),
+    "change detached": ("cut off", (_NEW, wrong_05a_detached)),
+    "h detached": ("cut off", (_NEW, wrong_05a_h_detached)),
+    "under no_grad": ("cut off", (_NEW, wrong_05a_no_grad)),
     "no bottleneck": ("no bottleneck", (wrong_05a_square, _RUN)),
     "ones in down": ("all alike", (wrong_05a_all_alike, _RUN)),
     "no ReLU": ("no activation", (_NEW, wrong_05a_no_activation)),
@@ -258,6 +324,21 @@ def wrong_05b_plain_tensors(block):
     return scale
 
 
+def wrong_05b_detached(block):
+    at, down = block.self_attn, block.mlp.down_proj
+    scale = {
+        "k": nn.Parameter(torch.ones(at.k_proj.out_features)),
+        "v": nn.Parameter(torch.ones(at.v_proj.out_features)),
+        "ff": nn.Parameter(torch.ones(down.in_features)),
+    }
+    at.k_proj.register_forward_hook(
+        lambda m, x, y: y * scale["k"].detach()
+    )
+    at.v_proj.register_forward_hook(lambda m, x, y: y * scale["v"])
+    down.register_forward_pre_hook(lambda m, x: x[0] * scale["ff"].data)
+    return scale
+
+
 VARIANTS_05B = {"wrapped layers": variant_05b}
 WRONG_05B = {
     "starts at 0": ("init 0", wrong_05b_init_0),
@@ -272,6 +353,7 @@ WRONG_05B = {
     "hooks return nothing": ("not connected", wrong_05b_no_return),
     "no third vector": ("one is missing", wrong_05b_forgets_ff),
     "on the gate": ("before the activation", wrong_05b_gate),
+    "hooks detach": ("cut off", wrong_05b_detached),
     "nothing to train": ("no parameter", wrong_05b_plain_tensors),
 }
 
@@ -315,6 +397,10 @@ def wrong_05c_no_none(W, b, scale):
     return W * scale[:, None], b * scale
 
 
+def wrong_05c_truth(W, b, scale):
+    return W * scale[:, None], b * scale if b else None
+
+
 def wrong_05c_divides(W, b, scale):
     return W / scale, b
 
@@ -342,5 +428,6 @@ WRONG_05C = {
         "no bias at all",
         (wrong_05c_no_none, _IN),
     ),
+    "if b": ("truth of a tensor", (wrong_05c_truth, _IN)),
     "divides": ("divided", (_OUT, wrong_05c_divides)),
 }

@@ -45,9 +45,10 @@ def check_05a(sheet: Sheet, new, run) -> None:
         mine = tuple(shape(m.weight) for m in made) if linears else made
         sheet.case("shapes of the weights of down and up", shapes, mine)
         fits = linears and mine == shapes
-        moved = f"{float((adapter(h, *made) - h).abs().max()):.3f}" if fits else None
+        change = float((adapter(h, *made) - h).abs().max()) if fits else 0.0
         nothing = NOTHING if made is NOTHING else "-"
-        sheet.case("largest change of h", "0.000", moved or nothing)
+        shown = f"{change:.3f}" if change >= 0.001 else f"{change:.1e}" if change else "0"
+        sheet.case("largest change of h", "0", shown if fits else nothing)
     sheet.broken(value)
     sheet.broken(made)
     _wrong_forward(sheet, value, target, h, down, up)
@@ -62,51 +63,145 @@ def check_05a(sheet: Sheet, new, run) -> None:
         f"up from {width} back to {d}.",
         not fits,
     )
-    down, up = made
     sheet.wrong(
         "no bias",
         "One of your two layers has no bias. Houlsby's adapter has both; nn.Linear makes one "
         "unless told otherwise.",
-        down.bias is None or up.bias is None,
-    )
-    zero = {n: not bool(p.any()) for n, p in (("down", down.weight), ("up", up.weight))}
-    sheet.wrong(
-        "dead",
-        "Both weights are zero. At the start nothing changes, as it should be, but they will stay "
-        "there: the gradient of up is made with what down gives, the gradient of down with up. "
-        "Zero times zero: neither weight ever moves. Leave down random.",
-        zero["up"] and zero["down"],
-    )
-    sheet.wrong(
-        "down zero",
-        "down is zero, and up is random. h stays as it is, but ReLU is flat at zero, and gives no "
-        "gradient to either weight. Turn it round: up zero, down random.",
-        zero["down"],
-    )
-    sheet.wrong(
-        "up random",
-        "With your start, h changes before anything is learned: up is random. The model would "
-        "begin worse than it was. Let up be zero, and down random.",
-        not zero["up"],
-    )
-    sheet.wrong(
-        "up's bias",
-        "up's weight is zero, but its bias is not, so h still changes at the start. nn.Linear "
-        "fills the bias with random numbers too.",
-        bool(up.bias.any()),
-    )
-    sheet.wrong(
-        "all alike",
-        "All rows of down are the same. They would get the same gradients and stay the same: a "
-        "bottleneck of one number, however wide. Let them be random.",
-        same(down.weight, down.weight[:1].expand_as(down.weight).detach()),
+        made[0].bias is None or made[1].bias is None,
     )
     sheet.wrong(
         "frozen",
         "Some of your tensors have requires_grad = False, so they would not learn.",
         not all(p.requires_grad for m in made for p in m.parameters()),
     )
+    _wrong_start(sheet, *made, change)
+    _wrong_learning(sheet, new)
+    if not sheet.changed and same(value, target):
+        _cut_off(sheet, run, h, down, up)
     sheet.finish(same(value, target))
+
+
+def _wrong_start(sheet: Sheet, down: nn.Linear, up: nn.Linear, change: float) -> None:
+    """What a start does to h that should do nothing."""
+    sheet.wrong(
+        "up's bias",
+        "up's weight is zero, but its bias is not, so h still changes at the start. nn.Linear "
+        "fills the bias with random numbers too.",
+        change > 0 and not bool(up.weight.any()),
+    )
+    sheet.wrong(
+        "down zero",
+        "down's weight is zero, and yet h changes: what the biases make goes into every token, "
+        "up(relu(down's bias)). nn.Linear fills them with random numbers too. Turn it round: up "
+        "zero, weight and bias, and down random.",
+        change > 0 and not bool(down.weight.any()),
+    )
+    sheet.wrong(
+        "nearly",
+        f"Your start changes h a little, by {change:.1e} at most. Houlsby et al. began like that, "
+        "with small random numbers, and it learns. Here the condition is stricter: h stays as it "
+        "is, to the last bit. Let up be zero, weight and bias.",
+        0 < change < 0.01,
+    )
+    sheet.wrong(
+        "up random",
+        f"With your start, h changes before anything is learned, by up to {change:.3f}: up is not "
+        "zero, so the model would begin as another one than it was. Let up be zero, weight and "
+        "bias, and down random.",
+        change > 0,
+    )
+
+
+def _wrong_learning(sheet: Sheet, new) -> None:
+    """Which numbers get a gradient in three steps? Asked of a wider adapter, where luck evens
+    out."""
+    d, width = 32, 16
+    made = sheet.attempt(new, d, width)
+    sheet.broken(made)
+    sizes = [shape(m.weight) for m in made]
+    sheet.wrong(
+        "fixed size",
+        f"With d = {d} and width {width} your weights have the shapes {sizes[0]} and {sizes[1]}. "
+        "Use the arguments d and width, no numbers of your own.",
+        sizes != [(width, d), (d, width)],
+    )
+    down, up = made
+    learned = [down.weight, down.bias, up.weight, up.bias]
+    start = [p.detach().clone() for p in learned]
+    make = torch.Generator().manual_seed(2)
+    h, pull = torch.randn(2, 64, d, generator=make)  # (T, d) each
+    moved, rows = False, torch.zeros(width, dtype=torch.bool)
+    for _ in range(3):
+        with torch.enable_grad():
+            grads = torch.autograd.grad((adapter(h, down, up) * pull).mean(), learned)
+        moved |= bool(grads[0].any()) or bool(grads[2].any())
+        rows |= grads[0].any(1)  # (width,)
+        with torch.no_grad():
+            for p, grad in zip(learned, grads, strict=True):
+                p -= grad
+    sheet.wrong(
+        "dead",
+        "At the start nothing changes, as it should be. But we took three steps of training, and "
+        "neither weight got a gradient. What down gives is never above zero here, so ReLU gives "
+        "zeros. The gradient of up's weight is made with those zeros; that of down has to pass "
+        "through ReLU, which is flat there. Only up's bias moves. Let up be zero, weight and "
+        "bias, down's weight random, and its bias small.",
+        not moved,
+    )
+    weight, bias = start[:2]  # (width, d), (width,)
+    dead = int((~rows & ~weight.any(1)).sum())
+    sheet.wrong(
+        "half dead",
+        "At the start nothing changes, as it should be, and a part of it learns. But in three "
+        f"steps of training {dead} of {width} rows of down's weight got no gradient: they are "
+        "zero, and so is ReLU of their bias, which is not above zero (nn.Linear's is random). "
+        "ReLU is flat there. Let down's weight be random.",
+        dead > 0,
+    )
+    alike = bool((weight == weight[:1]).all())
+    sheet.wrong(
+        "all alike",
+        "All rows of down are the same, weight and bias. They get the same gradients and stay the "
+        "same: a bottleneck of one number, however wide. Let them be random.",
+        alike and bool((bias == bias[0]).all()),
+    )
+    sheet.wrong(
+        "all alike",
+        "All rows of down's weight are the same. At the start its numbers tell the same of a "
+        "token, and only the bias sets them apart. It can learn, but each number should look at "
+        "something of its own: let down's weight be random.",
+        alike,
+    )
+
+
+def _parameters(layers) -> list[torch.Tensor]:
+    return [p for layer in layers for p in layer.parameters()]
+
+
+def _cut_off(sheet: Sheet, run, h, down, up) -> None:
+    """The numbers are right: do the gradients get through, too?"""
+    names = ("h", "down.weight", "down.bias", "up.weight", "up.bias")
+    given = h.clone().requires_grad_()  # (B, T, d)
+    with torch.enable_grad():
+        value = sheet.attempt(lambda: run(given * 1, down, up))
+        sheet.broken(value)
+        lost = list(names)
+        if value.requires_grad:
+            found = torch.autograd.grad(
+                value.square().sum(), [given, *_parameters((down, up))], allow_unused=True
+            )
+            right = torch.autograd.grad(
+                adapter(given, down, up).square().sum(), [given, *_parameters((down, up))]
+            )
+            lost = [n for n, a, b in zip(names, found, right, strict=True)
+                    if a is None or not same(a, b, 1e-4)]  # fmt: skip
+    sheet.wrong(
+        "cut off",
+        "The numbers are right, but the gradients are not: those of "
+        f"{', '.join(lost)}. Something in your function cuts the way back: .detach(), .data, "
+        ".item() or torch.no_grad().",
+        bool(lost),
+    )
 
 
 def _random(inputs: int, outputs: int, make: torch.Generator) -> nn.Linear:
@@ -314,6 +409,22 @@ def check_05b(sheet: Sheet, answer) -> None:
         "(size)).",
         not all(v.requires_grad for v in found.values()),
     )
+    if same(trained, target, 1e-4):
+        with torch.enable_grad():
+            logits = sheet.attempt(lambda: model(_IDS).logits)  # (1, T, V)
+            sheet.broken(logits)
+            got = [None] * len(found)
+            if logits.requires_grad:
+                got = torch.autograd.grad(
+                    logits.square().sum(), list(found.values()), allow_unused=True
+                )
+        lost = [n for n, g in zip(found, got, strict=True) if g is None or not bool(g.any())]
+        sheet.wrong(
+            "cut off",
+            f"The numbers are right, but no gradient reaches {', '.join(lost)}. Something in a "
+            "hook cuts the way back: .detach(), .data or torch.no_grad().",
+            bool(lost),
+        )
     sheet.finish(same(trained, target, 1e-4))
 
 
@@ -407,8 +518,15 @@ def check_05c(sheet: Sheet, output, input_) -> None:
         for i, part in enumerate(("W", "b")):
             value = got[side][i] if pair else got[side]
             sheet.case(f"{said[side]}: new {part}", target[i], value)
+    truth = {
+        "Boolean value of Tensor": (
+            "truth of a tensor",
+            "`if b` asks whether a whole tensor is true, and PyTorch does not say. Ask whether "
+            "there is one: `b is None`.",
+        )
+    }
     for value in got.values():
-        sheet.broken(value)
+        sheet.broken(value, truth)
     sheet.wrong(
         "not a pair",
         "Each function gives back two things: the new weight and the new bias.",

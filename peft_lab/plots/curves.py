@@ -593,7 +593,8 @@ def against_parameters(
         )
         counts = [count for count, _ in points.values()]
         axes.set_xscale("log")
-        axes.set_xlim(min(counts) / 2.2, max(counts) * 3.2)
+        left = 4 if joined else 2.2  # the end of a family has its name on the left
+        axes.set_xlim(min(counts) / left, max(counts) * 3.2)
         _margin(axes, values, 0.09)
         labels: list = []
         _baselines(axes, baselines, labels)
@@ -621,7 +622,7 @@ def against_parameters(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count_text(x)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        _place(figure, axes, spots)
+        _place(figure, axes, spots, pairwise(family))
     return figure
 
 
@@ -629,7 +630,7 @@ def _place(figure, axes, spots: list, lines: Iterable = (), pointer_from: float 
     """Write each name near its point where it covers no other name, point, bar of seeds or line.
 
     Args:
-        lines: both ends of each, level or upright.
+        lines: both ends of each; what slopes is kept clear of in short pieces.
         pointer_from: a name further off its point, in pixels, has a thin line to it.
     """
     figure.draw_without_rendering()
@@ -642,7 +643,12 @@ def _place(figure, axes, spots: list, lines: Iterable = (), pointer_from: float 
         taken.append((px - 6, ends[0] - 5, px + 6, ends[1] + 5))
     for ends in lines:
         (left, low), (right, high) = sorted(map(tuple, axes.transData.transform(ends)))
-        taken.append((left - 2, min(low, high) - 2, right + 2, max(low, high) + 2))
+        wide, rise = right - left, high - low  # pixels
+        pieces = int(min(wide, abs(rise)) / 6) + 1
+        for i in range(pieces):
+            a, b = sorted(low + rise * k / pieces for k in (i, i + 1))
+            x0, x1 = (left + wide * k / pieces for k in (i, i + 1))
+            taken.append((x0 - 2, a - 2, x1 + 2, b + 2))
     for text in axes.texts:  # the baselines' names
         box = text.get_window_extent(renderer)
         taken.append((box.x0, box.y0, box.x1, box.y1))
