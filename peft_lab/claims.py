@@ -147,6 +147,10 @@ class Comparison(NamedTuple):
         """As `verdict`: a difference is shown only where both intervals lie beyond it."""
         return verdict(Interval(self.mean, self.low, self.high), smallest)
 
+    def within(self, smallest: float) -> bool:
+        """Are the two shown to be level, that is, do both intervals lie within ± `smallest`?"""
+        return -smallest < self.low and self.high < smallest
+
     def __str__(self) -> str:
         return str(Interval(self.mean, self.low, self.high))
 

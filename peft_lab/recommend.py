@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from .claims import ITEMS, Comparison, compare
-from .results import Row, command, load_runs, origin, summary
+from .results import Row, load_runs, origin, summary
 
 TASKS = {  # what is to be learned -> the task that it was tried on
     "style": "poems",
@@ -50,7 +50,7 @@ class Sentence:
 
     text: str
     evidence: str  # stored runs by experiment and arm, or a paper
-    scale: str  # the models that it was seen on
+    scale: str  # base, steps, rows and seeds that it was seen on; of a paper, its models
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Advice:
 
     method: str
     sentences: tuple[Sentence, ...]
-    suffices: bool  # is the evidence of the scale and the kind that was asked for?
+    suffices: bool  # are the runs near in size of the model and in number of examples?
 
     def __str__(self) -> str:
         lines = []
@@ -77,7 +77,7 @@ def recommend(
     task: str = "style",
     *,
     wish: str = "quality",
-    examples: int = 500,
+    examples: int | None = None,
     parameters: float = 1.3e6,
 ) -> Advice:
     """An answer to "which one, when?", from the stored runs.
@@ -87,8 +87,9 @@ def recommend(
             that the model has never seen.
         wish: one of WISHES, what counts besides: nothing, bytes of the file, memory of a training
             step, or what the model could do before.
-        examples: how many there are to train on. Other numbers than all rows were tried for
-            style alone; the nearest one speaks, and says so.
+        examples: how many there are to train on; None: as many as the task has rows. Other
+            numbers than that were tried for style alone; the nearest one speaks, and says so.
+            More than a factor of two from any that was tried, the runs do not suffice.
         parameters: of your model.
 
     Raises:
@@ -98,38 +99,45 @@ def recommend(
     for name, value, known in (("task", task, TASKS), ("wish", wish, WISHES)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
+    count = TRAIN_ROWS[TASKS[task]]
+    examples = count if examples is None else examples
     for name, value in (("examples", examples), ("parameters", parameters)):
         if not value >= 1:
             raise ValueError(f"{name} must be a number from 1 on, not {value!r}.")
     rows = trained(TASKS[task])
     method, first = _first_choice(rows, TASKS[task], wish)
-    told = [first, _without_training(rows, TASKS[task])]
+    told = [first, _without_training(TASKS[task])]
     if task != "style":
         told.append(_rows_not_tried(TASKS[task]))
     else:
-        count = min(ROWS, key=lambda n: abs(n - examples) / n)
+        count = min(ROWS, key=lambda n: _times_apart(n, examples))
         best_of_few, few = _few_rows(count, examples)
         told.append(few)
         if wish == "quality" and count < ROWS[-1]:
             method, told = best_of_few, told[::-1]
-    suffices = parameters <= OURS
+    near = _times_apart(count, examples) <= 2
+    if not near:
+        told.append(_too_far(count, examples))
     if parameters > BILLION:
         papers = [Sentence(text, source, "as named there") for text, source in PAPERS]
         told = [*papers, *told]
-    if not suffices:
+    if parameters > OURS:
         times = parameters / 1.3e6
         said = (
             f"Your model is {times:,.0f} times as large as ours. Our runs do not suffice to choose "
             "for it: take them for what to try first, and try full fine-tuning or LoRA beside it."
         )
         told.append(Sentence(said, "no runs", "none of this size"))
-    return Advice(method, tuple(told), suffices)
+    return Advice(method, tuple(told), near and parameters <= OURS)
 
 
 def trained(task: str) -> dict[str, Row]:
     """The methods that were tried on a task, and the base, each at its best learning rate."""
-    runs = [r for r in load_runs(task, failed=True) if r["arm"] not in UNTRAINED[1:]]
-    return {row.arm: row for row in summary(runs)}
+    return {arm: row for arm, row in _all_arms(task).items() if arm not in UNTRAINED[1:]}
+
+
+def _all_arms(task: str) -> dict[str, Row]:
+    return {row.arm: row for row in summary(load_runs(task, failed=True))}
 
 
 def behind(rows: dict[str, Row], name: str, best: str, field: str | None = None) -> Comparison:
@@ -198,46 +206,70 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
                 f"fine-tuning's gain ({unit}): {cost} {priced}; {best}, the best by its mean, "
                 f"{of_best}."
             )
-    arms = ", ".join(dict.fromkeys((chosen, best)))
-    evidence = f"{origin(rows[best].runs)}: {arms}"
-    return chosen, Sentence(text, evidence, f"{rows[best].runs[0]['base']}, 150 steps")
+    return chosen, Sentence(text, _all(rows[best]), _scale(rows[best], TRAIN_ROWS[task], field))
 
 
-def untrained_rival(rows: dict[str, Row], task: str) -> tuple[str, str, list[str]]:
+def untrained_rival(task: str) -> tuple[str, str, Row, str]:
     """The best of what needs no training of a model, beside the best method by one measure.
 
     Returns:
-        (both in words, "better", "level" (less than CLOSE apart) or "worse", the two arms).
+        (both in words, and how far apart they are; "ahead" or "behind" where the rival is shown to
+        be so, "level" where both are shown to be within CLOSE, or "not shown"; the method; the
+        field that both are judged by).
     """
-    runs = [r for r in load_runs(task) if r["arm"] in UNTRAINED[1:]]
+    rows = _all_arms(task)
+    rivals = [name for name in UNTRAINED[1:] if name in rows]
     field, unit, best_is = MEASURES[task]
-    if not any(field in run for run in runs):  # counting has no third bytes: by all tokens
-        field, unit, best_is = MEASURES["poems"]
-    rival = best_is((run for run in runs if field in run), key=lambda run: run[field])
-    methods = [name for name in rows if name != "base"]
-    best = best_is(methods, key=lambda name: _mean(rows[name], field))
-    score = _mean(rows[best], field)
+    if not any(field in rows[name].runs[0] for name in rivals):
+        field, unit, best_is = MEASURES["poems"]  # counting has no third bytes: by all tokens
+
+    def best_of(names):
+        return best_is(names, key=lambda name: _mean(rows[name], field))
+
+    rival = best_of([name for name in rivals if field in rows[name].runs[0]])
+    best = best_of([name for name in rows if name not in UNTRAINED])
+    leader = best_of((rival, best))
+    other = best if leader == rival else rival
+    apart = behind(rows, other, leader, field)
+    if apart.verdict(CLOSE) == "shown":
+        outcome = "ahead" if leader == rival else "behind"
+    else:
+        outcome = "level" if apart.within(CLOSE) else "not shown"
+    found = {
+        "ahead": f"shown to be {CLOSE} ahead. Take that, or more data and steps",
+        "behind": f"shown to be {CLOSE} ahead",
+        "level": f"shown to be within {CLOSE}",
+        "not shown": f"not shown which is better by {CLOSE}",
+    }[outcome]
     told = (
-        f"{rival['arm']}, {rival[field]:.3f} {unit} (by this measure {best}, from "
-        f"{TRAIN_ROWS[task]} rows: {score:.3f})"
+        f"{rival}, {_mean(rows[rival], field):.3f} {unit} (by this measure {best}, from "
+        f"{TRAIN_ROWS[task]} rows: {_mean(rows[best], field):.3f}). {leader} is ahead by {apart}: "
+        f"{found}."
     )
-    ahead = score - rival[field] if best_is is min else rival[field] - score
-    outcome = "level" if abs(ahead) < CLOSE else "better" if ahead > 0 else "worse"
-    return told, outcome, [rival["arm"], best]
+    return told, outcome, rows[best], field
 
 
-def _without_training(rows: dict[str, Row], task: str) -> Sentence:
+def _without_training(task: str) -> Sentence:
     """A method must beat what needs no training of a model to be worth its cost."""
-    told, outcome, arms = untrained_rival(rows, task)
-    text = (
-        f"Without training a model: {told}"
-        + {
-            "better": ", better than every method here. Take that, or more data and steps.",
-            "level": f", level with the best method here: less than {CLOSE} apart.",
-            "worse": ".",
-        }[outcome]
-    )
-    return Sentence(text, f"stored, {command(task)}: {', '.join(arms)}", "the same rows")
+    told, _, best, field = untrained_rival(task)
+    scale = f"{_scale(best, TRAIN_ROWS[task], field)}; without training 1 run, the same rows"
+    return Sentence(f"Without training a model: {told}", _all(best), scale)
+
+
+def _all(row: Row) -> str:
+    """What a choice of the best rests on: every arm of the experiment."""
+    return f"{origin(row.runs)}: all arms"
+
+
+def _scale(row: Row, count: int, field: str = "test_nats") -> str:
+    """On what a sentence was seen; and what chose the rates, where another measure judges."""
+    first = row.runs[0]
+    told = f"{first['base']}, {first['steps']} steps, {count} rows, {row.seeds} seeds"
+    return told if field == "test_nats" else f"{told}, learning rates chosen by validation loss"
+
+
+def _times_apart(one: float, other: float) -> float:
+    return max(one / other, other / one)
 
 
 def _memory(row: Row) -> float:
@@ -262,8 +294,8 @@ def _few_rows(count: int, examples: int) -> tuple[str, Sentence]:
         f"From {count} poems{nearest} four methods were tried: {losses} nats a token. {best} is "
         f"shown to be {CLOSE} ahead of {beaten or 'none of the others'}."
     )
-    runs = rows[best].runs
-    return best, Sentence(text, origin(runs), f"{runs[0]['base']}, poems")
+    arms = "; ".join(rows[name].arm for name in order)
+    return best, Sentence(text, f"{origin(rows[best].runs)}: {arms}", _scale(rows[best], count))
 
 
 def _rows_not_tried(task: str) -> Sentence:
@@ -272,6 +304,14 @@ def _rows_not_tried(task: str) -> Sentence:
         "tried (on poems they were: ask for style)."
     )
     return Sentence(text, "no runs", "no other number of rows")
+
+
+def _too_far(count: int, examples: int) -> Sentence:
+    text = (
+        f"You have {examples:,} examples; the nearest number that was tried is {count}, more than "
+        "a factor of two away. Our runs do not suffice to choose for such a number."
+    )
+    return Sentence(text, "no runs", "none with such a number of rows")
 
 
 def _by_rows(count: int) -> dict[str, Row]:

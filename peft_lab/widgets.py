@@ -5,6 +5,7 @@ it over the whole grid of the sliders. The ``…_widget`` puts sliders before it
 slider is let go. The ``…_table`` prints the same for readers on GitHub or on paper.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from .anatomy import dimensions, find_linears, role_sizes
@@ -672,17 +673,18 @@ def plan_widget(
 
 def recommend_table() -> None:
     """Print, for each kind of task and each wish, the method that the stored runs point to."""
-    from .recommend import TASKS, WISHES, recommend, trained, untrained_rival
+    from .recommend import TASKS, WISHES, recommend, untrained_rival
 
-    print(f"{'':<13}" + "".join(f"{wish:<21}" for wish in WISHES).rstrip())
+    print(f"{'':<13}" + "".join(f"{wish:<26}" for wish in WISHES).rstrip())
     notes = []
     for task, experiment in TASKS.items():
         found = (recommend(task, wish=wish).method for wish in WISHES)
-        told, outcome, _ = untrained_rival(trained(experiment), experiment)
-        if outcome != "worse":
-            notes.append(f"* {task}: {outcome} without training a model: {told}")
-        named = task if outcome == "worse" else f"{task} *"
-        print(f"{named:<13}" + "".join(f"{method:<21}" for method in found).rstrip())
+        told, outcome, *_ = untrained_rival(experiment)
+        if outcome != "behind":  # no method is shown to be ahead of what needs no training
+            note = f"* {task}: without training a model: {told}"
+            notes.append(textwrap.fill(note, 100, subsequent_indent="  "))
+        named = task if outcome == "behind" else f"{task} *"
+        print(f"{named:<13}" + "".join(f"{method:<26}" for method in found).rstrip())
     print(*notes, sep="\n")
 
 

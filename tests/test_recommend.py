@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from peft_lab import load_base, load_task
+from peft_lab import load_base, load_task, widgets
 from peft_lab import recommend as guide
-from peft_lab.claims import ITEMS
+from peft_lab.claims import ITEMS, Comparison, Interval, compare
 from peft_lab.recommend import MEASURES, ROWS, TASKS, WISHES, gain, recommend, trained
 from peft_lab.results import load_runs
 from tools import readme_tables
@@ -22,10 +22,44 @@ def test_every_question_has_an_answer_that_names_its_runs():
             first = advice.sentences[0]
             assert advice.method in first.text
             assert f"--experiment {TASKS[task]}" in first.evidence
-            assert {a.strip() for a in first.evidence.split(": ", 1)[1].split(", ")} & arms
-            assert "storyteller" in first.scale
             said = str(advice)
             assert said.count("rests on:") == said.count("seen on:") == len(advice.sentences)
+
+
+SCALE = r"storyteller-micro, 150 steps, (\d+) rows, 5 seeds"
+
+
+@pytest.mark.parametrize("examples", [8, 500])
+@pytest.mark.parametrize("wish", WISHES)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_sentence_cites_each_arm_that_it_names_and_its_scale(task, wish, examples):
+    told = recommend(task, wish=wish, examples=examples).sentences
+    for sentence in (s for s in told if s.evidence != "no runs"):
+        source, cited = sentence.evidence.split(": ", 1)
+        rows = re.match(SCALE, sentence.scale)[1]
+        if sentence.text.startswith("From "):
+            few = rows != "500"
+            assert source.endswith("--experiment rows" if few else "--experiment poems")
+            tried = {f"{name}, {rows} train_rows" if few else name for name in guide.BY_ROWS}
+            assert set(cited.split("; ")) == tried and f"From {rows} poems" in sentence.text
+        else:
+            assert source.endswith(f"--experiment {TASKS[task]}") and cited == "all arms"
+            assert rows == str(guide.TRAIN_ROWS[TASKS[task]]) and f"{rows} rows" in sentence.text
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_all_arms_have_the_steps_and_seeds_of_the_scale(task):
+    rows = [row for name, row in trained(TASKS[task]).items() if name != "base"]
+    assert {(row.seeds, run["steps"]) for row in rows for run in row.runs} == {(5, 150)}
+    assert {run["base"] for row in rows for run in row.runs} == {"storyteller-micro"}
+
+
+def test_a_scale_says_what_chose_the_rates_where_another_measure_judges():
+    for task in TASKS:
+        first, second = recommend(task).sentences[:2]
+        by_other = MEASURES[TASKS[task]][0] != "test_nats"
+        assert ("rates chosen by validation loss" in first.scale) == by_other
+        assert ("rates chosen by" in second.scale) == ("nats a token" not in second.text)
 
 
 def test_the_numbers_in_a_sentence_are_those_of_the_runs():
@@ -96,22 +130,75 @@ def test_sorting_is_judged_by_right_answers_not_by_loss():
         assert recommend("sorting", wish=wish).method == "full"
 
 
-def test_a_rival_without_training_is_named_and_praised_where_it_wins():
-    words = recommend("sorting").sentences[1].text
-    assert (
-        words.startswith("Without training a model: bag of words, 0.6") and "better than" in words
-    )
-    poems = recommend("style").sentences[1]
-    assert "written prompt" in poems.text and "better than" not in poems.text
-    assert "--experiment poems: written prompt, full" in poems.evidence
+def test_a_rival_without_training_is_named_and_praised_only_where_it_is_shown(monkeypatch):
+    sorting = recommend("sorting").sentences[1].text
+    assert sorting.startswith("Without training a model: bag of words, 0.6")
+    assert "bag of words is ahead by +0.09" in sorting and "Take that" not in sorting
+    assert sorting.endswith("not shown which is better by 0.05.")
     script = recommend("new script").sentences[1].text
     assert "5-gram, 0.970 nats a token (by this measure embeddings, from 180" in script
-    assert "level with" in script and "better than" not in script
+    assert script.endswith("not shown which is better by 0.05.") and "level" not in script
+    poems = recommend("style").sentences[1].text
+    assert "written prompt, 4.509" in poems and "full is ahead by +0.7" in poems
+    assert poems.endswith("shown to be 0.05 ahead.")
+    monkeypatch.setattr(guide, "CLOSE", 0.03)
+    assert "bag of words is ahead by" in recommend("sorting").sentences[1].text
+    assert "Take that" in recommend("sorting").sentences[1].text
 
 
-@pytest.mark.parametrize("examples", [1, 8, 20, 100, 128, 500, 10_000])
+@pytest.mark.parametrize(
+    ("task", "close", "outcome"),
+    [
+        ("moods", 0.03, "ahead"),
+        ("moods", 0.05, "not shown"),
+        ("moods", 0.2, "level"),
+        ("nepali", 0.03, "ahead"),
+        ("nepali", 0.05, "not shown"),
+        ("nepali", 0.06, "level"),
+        ("poems", 0.05, "behind"),
+        ("poems", 0.8, "level"),
+    ],
+)
+def test_the_rival_is_judged_by_both_intervals(monkeypatch, task, close, outcome):
+    monkeypatch.setattr(guide, "CLOSE", close)
+    told, found, best, field = guide.untrained_rival(task)
+    assert found == outcome
+    rival, method = told.split(",")[0], best.arm
+    runs = {arm: [r for r in load_runs(task) if r["arm"] == arm] for arm in (rival, "base")}
+    worse, better = (best.runs, runs[rival])
+    if field == "test_accuracy":  # the higher, the better
+        worse, better = better, worse
+    gap = compare(
+        worse, better, runs["base"][0][ITEMS[field][1]] if ITEMS[field][1] else None, field
+    )
+    low, high = (gap.low, gap.high) if gap.mean > 0 else (-gap.high, -gap.low)
+    assert f"({low:+.3f} to {high:+.3f})" in told
+    assert f"{rival if gap.mean > 0 else method} is ahead by" in told
+
+
+def test_level_is_both_intervals_within():
+    def found(seeds, texts):
+        return Comparison(Interval(0.0, *seeds), Interval(0.0, *texts)).within(0.05)
+
+    assert found((-0.04, 0.04), (-0.03, 0.03))
+    for wide in ((-0.06, 0.04), (-0.04, 0.06)):
+        assert not found(wide, (-0.03, 0.03)) and not found((-0.03, 0.03), wide)
+
+
+def test_the_table_notes_what_no_method_is_shown_to_beat(capsys):
+    widgets.recommend_table()
+    said = capsys.readouterr().out
+    assert "LoRA 8, all + embeddings  " in said  # the longest name fits its column
+    notes = ["* " + " ".join(note.split()) for note in said.split("\n* ")[1:]]
+    assert len(notes) == 2 and all(n.endswith("not shown which is better by 0.05.") for n in notes)
+    for task in TASKS:
+        starred = any(n.startswith(f"* {task}: without training") for n in notes)
+        assert (f"{task} *" in said) == starred == (task in ("sorting", "new script"))
+
+
+@pytest.mark.parametrize("examples", [1, 8, 13, 20, 100, 128, 500, 10_000])
 def test_the_nearest_number_of_examples_is_cited_and_speaks_first(examples):
-    count = min(ROWS, key=lambda n: abs(n - examples) / n)
+    count = min(ROWS, key=lambda n: max(n / examples, examples / n))
     advice = recommend("style", examples=examples)
     (text,) = (s.text for s in advice.sentences if s.text.startswith(f"From {count} poems"))
     assert (f"the nearest to {examples:,} that was run" in text) == (examples != count)
@@ -131,8 +218,23 @@ def test_few_examples_are_judged_as_in_the_notebook():
 
 @pytest.mark.parametrize("task", [task for task in TASKS if task != "style"])
 def test_a_task_tried_with_one_number_of_rows_says_so(task):
-    last = recommend(task, examples=8).sentences[-1].text
+    last = recommend(task).sentences[-1].text
     assert f"from {guide.TRAIN_ROWS[TASKS[task]]} rows" in last and "were not tried" in last
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_runs_do_not_suffice_for_a_number_of_examples_far_from_those_tried(task):
+    tried = ROWS if task == "style" else (guide.TRAIN_ROWS[TASKS[task]],)
+    for count in tried:
+        for examples in ((count + 1) // 2, count, count * 2):
+            advice = recommend(task, examples=examples)
+            assert advice.suffices and "do not suffice" not in str(advice)
+    for examples, nearest in ((tried[0] // 2 - 1, tried[0]), (tried[-1] * 2 + 1, tried[-1])):
+        advice = recommend(task, examples=examples)
+        last = advice.sentences[-1].text
+        assert not advice.suffices and "do not suffice" in last
+        assert f"nearest number that was tried is {nearest}" in last
+    assert recommend(task).suffices and not recommend(task, parameters=125e6).suffices
 
 
 def test_the_rows_named_are_those_that_were_trained_on():
