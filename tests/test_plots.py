@@ -269,7 +269,7 @@ def test_heat_map_of_runs_counts_its_seeds():
 
 
 def test_a_method_looks_the_same_in_every_figure():
-    assert len({(colour, marker) for colour, _, marker in style.METHODS.values()}) == 18
+    assert len({(colour, marker) for colour, _, marker in style.METHODS.values()}) == 20
     for names in (["prompt", "full"], ["full", "LoRA 8", "prompt"]):
         assert style.styles_of(names) == {name: style.METHODS[name] for name in names}
     assert style.styles_of(["prompt", "a name of its own"])["prompt"] == style.style_of(0)
