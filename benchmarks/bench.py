@@ -2,10 +2,11 @@
 
     python course.py bench [--quick] [--base storyteller-micro]
 
-Prints three tables (README.md, beside this file, tells how to read them) and ends with status 1 if
+Prints four tables (README.md, beside this file, tells how to read them) and ends with status 1 if
 a claim does not hold: no method slower than with `peft` beyond the spread, none that keeps more
-memory; `fit` on the course's tasks at most 0.85 of the time of the ordinary path with `peft`. Of a
-batch that mixes tasks it reports the time beside that of its rows one after another.
+memory; `fit` on the course's tasks at most 0.85 of the time of the ordinary path with `peft`. Of
+methods without a counterpart in `peft` it reports time and memory beside those of LoRA and of the
+floor; of a batch that mixes tasks, the time beside that of its rows one after another.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import statistics
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -30,12 +31,19 @@ from peft_lab import (  # noqa: E402
     IA3,
     IGNORE,
     Adapter,
+    BitFit,
+    Compose,
+    EmbeddingTuning,
+    FullFineTuning,
+    LayerFreezing,
     LoRA,
+    MAMAdapter,
     Method,
     PrefixTuning,
     PromptTuning,
     PTuning,
     Switch,
+    UniPELT,
     fit,
     load_base,
     load_task,
@@ -49,6 +57,18 @@ TASKS = ("poems", "moods", "tables")
 ENOUGH = 0.85  # of the time of the ordinary path, geometric mean
 SAME = 1e-5  # two losses closer than this are the same
 WARM_UP, SEED, RATE, RANK = 2, 0, 1e-3, 8
+OURS_ONLY = {  # methods without a counterpart in `peft`; length: of prompts and prefixes
+    "Houlsby": lambda length: Adapter(8, "houlsby"),  # in two places, so as large as the next two
+    "Pfeiffer": lambda length: Adapter(16, "pfeiffer"),
+    "parallel": lambda length: Adapter(16, "parallel"),
+    "MAM": lambda length: MAMAdapter(length, 16),
+    "UniPELT": lambda length: UniPELT(length, RANK, 16),
+    "BitFit": lambda length: BitFit(),
+    "top 2": lambda length: LayerFreezing.top(2),
+    "embeddings": lambda length: EmbeddingTuning(),
+    "full": lambda length: FullFineTuning(),
+    "prompt + LoRA": lambda length: Compose([PromptTuning(length), LoRA(RANK)]),
+}
 MIXED = {  # eight tasks, as eight customers might bring them; length: of prompts and prefixes
     "prompt": lambda length: PromptTuning(length),
     "short prompt": lambda length: PromptTuning(max(1, length // 4)),
@@ -64,7 +84,8 @@ NEW_TOKENS = 20
 
 @dataclass
 class Row:
-    """What was measured of one method, each for both of a pair and "floor"."""
+    """What was measured of one method, each for both of a pair and "floor" (or another pair of
+    these three)."""
 
     name: str
     seconds: dict[str, list[float]]  # of one step, one number a round
@@ -106,7 +127,8 @@ class AsBase(nn.Module):
 
 
 class Floor(nn.Module):
-    """The frozen model with the gradient to its input only: what every method pays at least."""
+    """The frozen model with the gradient to its input only: what every method pays at least that
+    changes the input. One whose lowest numbers lie higher stops there, and may pay less."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -179,17 +201,28 @@ def _in_our_order(theirs: nn.Module, method: Method) -> list[nn.Parameter]:
 
 
 def in_turn(
-    name: str, sides: dict, saved: dict, rounds: int, prepare, steps: int = 1, pair=Row.pair
+    name: str,
+    sides: dict,
+    saved: dict,
+    rounds: int,
+    prepare,
+    steps: int = 1,
+    pair=Row.pair,
+    turns: tuple[str, ...] | None = None,
 ) -> Row:
-    """Run the sides round by round, those of the pair taking turns at the first place.
+    """Run the sides round by round, those of `turns` (None: the pair) taking turns at the first
+    place, the others after them.
 
     Each side is a function of the round's number that runs `steps` steps and returns its first
     loss. Time is that of the processor, which other programs disturb least.
     """
     row = Row(name, {side: [] for side in sides}, saved, {side: [] for side in sides}, pair)
+    turns = turns or pair
+    rest = [side for side in sides if side not in turns]
     for number in range(WARM_UP + rounds):
         prepare()  # the same numbers on both sides, so the same losses
-        for side in (*(pair if number % 2 else reversed(pair)), "floor"):
+        first = number % len(turns)
+        for side in (*turns[first:], *turns[:first], *rest):
             began = time.process_time()
             loss = sides[side](number)
             seconds = (time.process_time() - began) / steps
@@ -212,30 +245,54 @@ def one_step(model: nn.Module, batch: dict, optimizer=None) -> float:
     return nats.item() / count
 
 
+def step_sides(modules: dict[str, tuple[nn.Module, nn.Module]], batch: dict) -> tuple[dict, dict]:
+    """The bytes that each side keeps, and its training step.
+
+    Args:
+        modules: side -> the model, and what holds the parameters that are trained (if any).
+    """
+    saved, sides = {}, {}
+    for side, (module, owner) in modules.items():
+        forward = functools.partial(scored_nll, module, batch)
+        saved[side] = saved_activation_bytes(forward, module, owner)
+        weights = trained(owner)
+        optimizer = torch.optim.AdamW(weights, RATE) if weights else None
+        sides[side] = lambda number, m=module, o=optimizer: one_step(m, batch, o)
+    return saved, sides
+
+
 def method_row(model: nn.Module, name: str, batch: dict, length: int, rounds: int) -> Row:
     """Forward, backward and AdamW step: the same batch, loss and scored positions on all sides."""
     method, theirs = both(model, name, length)
-    modules = {
-        "ours": model,
-        "peft": AsBase(theirs, length if isinstance(method, (PromptTuning, PTuning)) else 0),
-        "floor": Floor(copy.deepcopy(model)),
-    }
+    as_base = AsBase(theirs, length if isinstance(method, (PromptTuning, PTuning)) else 0)
+    floor = Floor(copy.deepcopy(model))
     with method.attach(model):
         _disturb(method)
         take_over(theirs, method)
-        saved, sides = {}, {}
-        for side, module in modules.items():
-            saved[side] = saved_activation_bytes(
-                functools.partial(scored_nll, module, batch), module, method
-            )
-            weights = {"ours": trained(method), "peft": trained(theirs), "floor": []}[side]
-            optimizer = torch.optim.AdamW(weights, RATE) if weights else None
-            sides[side] = lambda number, m=module, o=optimizer: one_step(m, batch, o)
+        modules = {"ours": (model, method), "peft": (as_base, theirs), "floor": (floor, floor)}
+        saved, sides = step_sides(modules, batch)
         return in_turn(name, sides, saved, rounds, lambda: take_over(theirs, method))
 
 
 def method_rows(model: nn.Module, batch: dict, length: int = 20, rounds: int = 100) -> list[Row]:
     return [method_row(model, name, batch, length, rounds) for name in METHODS]
+
+
+def ours_row(model: nn.Module, name: str, batch: dict, length: int, rounds: int) -> Row:
+    """A training step of a method, of LoRA on a copy of the model, and of the floor. All three take
+    turns, as the method is compared with both others. They compute different losses."""
+    method, lora, plain = OURS_ONLY[name](length), LoRA(RANK), copy.deepcopy(model)
+    floor = Floor(copy.deepcopy(model))
+    with method.attach(model), lora.attach(plain):
+        modules = {"ours": (model, method), "LoRA": (plain, lora), "floor": (floor, floor)}
+        saved, sides = step_sides(modules, batch)
+        return in_turn(
+            name, sides, saved, rounds, lambda: None, pair=("ours", "LoRA"), turns=(*modules,)
+        )
+
+
+def ours_rows(model: nn.Module, batch: dict, length: int = 20, rounds: int = 100) -> list[Row]:
+    return [ours_row(model, name, batch, length, rounds) for name in OURS_ONLY]
 
 
 def shipped_row(model, name, kind, examples, *, length=20, steps=10, batch_size=8, rounds=16):
@@ -364,11 +421,33 @@ def mixed_table(rows: list[Row]) -> str:
 
 
 def _times(row: Row) -> str:
+    times = "".join(f"{row.milliseconds(side):8.1f}" for side in (*row.pair, "floor"))
+    return f"{times}  {_ratios(row)}"
+
+
+def _ratios(row: Row) -> str:
     ratios = row.ratios()
     spread = "-".join(f"{q:.3f}" for q in np.quantile(ratios, (0.1, 0.9)))
-    times = "".join(f"{row.milliseconds(side):8.1f}" for side in (*row.pair, "floor"))
     interval = "-".join(f"{end:.3f}" for end in row.interval())
-    return f"{times}  {np.median(ratios):6.3f} {interval:>13} {spread:>12}"
+    return f"{np.median(ratios):6.3f} {interval:>13} {spread:>12}"
+
+
+def _kept(row: Row) -> str:
+    return "".join(f"{row.saved[side] / 2**20:7.2f}" for side in (*row.pair, "floor"))
+
+
+def ours_table(rows: list[Row]) -> str:
+    """One line a row, as in `table`, with the ratios to LoRA and those to the floor."""
+    ratio = f"  {'median':>6} {'99% interval':>13} {'10-90%':>12}"
+    lines = [
+        f"{'':15}{'ms a step':^24}  {'time, ours / LoRA':^33}  {'time, ours / floor':^33}"
+        f"{'MiB kept':^21}",
+        f"{'':15}{'ours':>8}{'LoRA':>8}{'floor':>8}{ratio}{ratio}{'ours':>7}{'LoRA':>7}{'floor':>7}",
+    ]
+    for row in rows:
+        to_floor = _ratios(replace(row, pair=("ours", "floor")))
+        lines.append(f"{row.name:15}{_times(row)}  {to_floor}{_kept(row)}")
+    return "\n".join(lines)
 
 
 def scored_shares(examples: list) -> str:
@@ -389,9 +468,8 @@ def table(rows: list[Row]) -> str:
         f"{'10-90%':>12}{'ours':>7}{'peft':>7}{'floor':>7}{'/ peft':>7}",
     ]
     for row in rows:
-        kept = "".join(f"{row.saved[side] / 2**20:7.2f}" for side in ("ours", "peft", "floor"))
         memory = row.saved["ours"] / row.saved["peft"]
-        lines.append(f"{row.name:15}{_times(row)}{kept}{memory:7.3f}")
+        lines.append(f"{row.name:15}{_times(row)}{_kept(row)}{memory:7.3f}")
     return "\n".join([*lines, f"geometric mean: {geometric_mean(rows):.3f}"])
 
 
@@ -429,6 +507,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"\nMethod: {rows} poems, {columns} tokens wide; the same loss; {rounds} rounds")
     method = method_rows(model, batch, rounds=rounds)
     print(table(method), flush=True)
+
+    print(f"\nOurs only: no counterpart in `peft`, so beside LoRA; the same poems; {rounds} rounds")
+    print(ours_table(ours_rows(model, batch, rounds=rounds)), flush=True)
 
     steps, rounds = (4, 3) if args.quick else (10, 16)
     print(f"\nAs shipped: `fit`, 8 rows a step; {rounds} rounds of {steps} steps")

@@ -14,16 +14,19 @@ from peft_lab.accounting import count, memory
 from peft_lab.anatomy import Anatomy
 from peft_lab.evaluation import accuracy, classify, evaluate, forgetting, scored_nll, slot_recall
 from peft_lab.methods import (
+    IA3,
     Adapter,
     BitFit,
     Compose,
     FullFineTuning,
     LayerFreezing,
     LoRA,
+    MAMAdapter,
     Method,
     PrefixTuning,
     PromptTuning,
     PTuning,
+    UniPELT,
 )
 from peft_lab.models import generate_text, load_base
 from peft_lab.rows import Row
@@ -173,6 +176,42 @@ def saved_without(field, method):
         Method.load(folder)
 
     return load
+
+
+def saved_with(method, **settings):
+    """Attach a saved method whose description has other settings than it was trained with."""
+
+    def load(folder):
+        method.attach(tiny("gpt2")).save(folder)
+        file = folder / "method.json"
+        record = json.loads(file.read_text())
+        record["settings"] |= settings
+        file.write_text(json.dumps(record))
+        Method.load(folder).attach(tiny("gpt2"))
+
+    return load
+
+
+def on_a_wider_base(folder):
+    IA3().attach(tiny("gpt2")).save(folder)
+    Method.load(folder).attach(tiny("gpt2", hidden_size=64), any_base=True)
+
+
+def of_no_known_family():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    return MambaForCausalLM(MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=1))
+
+
+def prefix_and_text_too_long(folder):
+    model = tiny("gpt2")
+    with MAMAdapter(40, 4).attach(model):
+        model(tokens(1, 30))
+
+
+def gates_never_seen(folder):
+    with UniPELT(2, 2, 4).attach(tiny("gpt2")) as method:
+        method.gates()
 
 
 def trained_while_merged(folder):
@@ -406,6 +445,68 @@ CASES = {
     "adapter scaled by 0": (lambda f: Adapter(4, scale=0), ValueError, "scale", "above 0"),
     "adapter in a layer that is not there": (
         lambda f: Adapter(4, layers=[3]).attach(tiny("gpt2")), ValueError, "layers", "[3]", "2]"),
+    "IA3 in a layer that is not there": (
+        lambda f: IA3([0, 5]).attach(tiny("llama")), ValueError, "layers", "[0, 5]", "[0, 1, 2]"),
+    "IA3 in layers from the top": (
+        lambda f: IA3([-1]).attach(tiny("gpt2")), ValueError, "layers", "[-1]", "[0, 1, 2]"),
+    "IA3 in layers that are a text": (
+        lambda f: IA3("02"), ValueError, "layers", "e.g. (0, 2)", "'02'"),
+    "IA3 with a part for a flag": (
+        lambda f: IA3(feed_forward="down"), ValueError, "feed_forward", "True or False", "'down'"),
+    "IA3 on one layer of a model": (
+        lambda f: IA3().attach(tiny("llama").model.layers[0]),
+        TypeError, "model must be", "causal language model", "LlamaDecoderLayer"),
+    "IA3 on a model without attention": (
+        lambda f: IA3().attach(of_no_known_family()),
+        ValueError, "config", "'mamba'", "known are gpt2, llama"),
+    "IA3 of a narrower base": (
+        on_a_wider_base, ValueError, "does not fit this model", "keys.0", "[32]", "[64]"),
+    "IA3 of other layers than it says": (
+        saved_with(IA3([0, 1]), layers=[0]), ValueError, "does not fit", "IA3", "keys.1"),
+    "MAM without a prefix": (
+        lambda f: MAMAdapter(0), ValueError, "prefix_length must", "from 1 on", "not 0"),
+    "MAM of half a width": (
+        lambda f: MAMAdapter(width=2.5), ValueError, "width", "whole number", "2.5"),
+    "MAM that takes away": (lambda f: MAMAdapter(scale=-4), ValueError, "scale", "above 0", "-4"),
+    "MAM's prefix as long as the context": (
+        lambda f: MAMAdapter(CONTEXT, 4).attach(tiny("llama")),
+        ValueError, "prefix_length", f"{CONTEXT} virtual", f"context is {CONTEXT}", "fewer"),
+    "MAM's prefix and a long text": (
+        prefix_and_text_too_long, ValueError, "40 virtual and 30 real", "64", "shorten"),
+    "MAM of another width than it says": (
+        saved_with(MAMAdapter(2, 4), width=9), ValueError, "does not fit", "Adapter", "[4, 32]"),
+    "MAM without its width": (
+        saved_with(MAMAdapter(2, 4), width=None), ValueError, "method.json", "damaged", "width"),
+    "merging MAM": (
+        lambda f: MAMAdapter(2, 4).attach(tiny("gpt2")).merge(),
+        RuntimeError, "MAMAdapter cannot be merged", "save()"),
+    "UniPELT's prefix in quotes": (
+        lambda f: UniPELT("10"), ValueError, "prefix_length must", "whole number", "'10'"),
+    "UniPELT of half a rank": (
+        lambda f: UniPELT(rank=2.5), ValueError, "rank", "whole number", "2.5"),
+    "UniPELT of a negative width": (
+        lambda f: UniPELT(width=-1), ValueError, "width", "from 1 on", "-1"),
+    "UniPELT's rank above the width of the values": (
+        lambda f: UniPELT(2, 17, 4).attach(tiny("llama")),
+        ValueError, "rank", "17", "'v'", "16 at most"),
+    "UniPELT on a module": (
+        lambda f: UniPELT(2, 2, 4).attach(nn.Linear(2, 2)),
+        TypeError, "model must be", "causal language model", "Linear"),
+    "UniPELT on a model without attention": (
+        lambda f: UniPELT(2, 2, 4).attach(of_no_known_family()),
+        ValueError, "config", "'mamba'", "A new family"),
+    "UniPELT of another rank than it says": (
+        saved_with(UniPELT(2, 2, 4), rank=3), ValueError, "does not fit", "LoRA", "[3, 32]"),
+    "UniPELT within a composition": (
+        lambda f: Compose([UniPELT(2, 2, 4), IA3()]),
+        ValueError, "members", "UniPELT", "*it.members"),
+    "merging UniPELT": (
+        lambda f: UniPELT(2, 2, 4).attach(tiny("gpt2")).merge(),
+        RuntimeError, "UniPELT cannot be merged", "save()"),
+    "gates of UniPELT before it is attached": (
+        lambda f: UniPELT().gates(), RuntimeError, "UniPELT has no numbers", "attach"),
+    "gates of UniPELT before a text": (
+        gates_never_seen, RuntimeError, "no gate", "run the model once"),
     "composition of nothing": (lambda f: Compose([]), ValueError, "members", "at least one"),
     "two members for one tensor": (
         lambda f: Compose([FullFineTuning(), BitFit()]).attach(tiny("gpt2")),

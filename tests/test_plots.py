@@ -79,13 +79,12 @@ FIGURES = {
                         "code": {"LoRA": [0.1, 0.2, 0.15], "prompt": [0.0, 0.1, 0.05]},
                         "nepali": {"LoRA": [1.1, 1.2, 1.05]}},),
                       {"zeros": {"poems": "the base", "code": "the base", "nepali": "a guess"},
-                       "counts": {"LoRA": 16_384, "prompt": 2_560},
-                       "origin": ORIGIN}),
+                       "counts": {"LoRA": 16_384, "prompt": 2_560}, **MANY}),
     "four_ways": (({"one step": {"full": 44.0, "prompt": 40.0},
                     "after 15 steps": {"full": RUNS, "prompt": [4.5, 4.6, 4.7]},
                     "to swap": {"full": 30.0, "prompt": 0.4}},),
                   {"units": {"one step": "ms", "after 15 steps": "nats a token", "to swap": "ms"},
-                   "log": ("to swap",), "origin": ORIGIN}),
+                   "log": ("to swap",), **MANY}),
     "verdict_table": (([("PEFT works as well, or almost as well, as full fine-tuning",
                          "the task", "on poems 0.05 nats behind, on moods 0.10"),
                         ("fewer steps", "the method", "4.2 against 4.6 after 15 steps")],), {}),
@@ -230,6 +229,7 @@ TOO_FEW = {
     "rate_sensitivity": ({"direct": {1e-3: FEW}},),
     "quality_and_price": ({"prompt": FEW}, {"n": {"prompt": 1}}),
     "gains_by_task": ({"poems": {"prompt": FEW}},),
+    "four_ways": ({"one step": {"prompt": 40.0}, "after 15 steps": {"prompt": FEW}},),
     "by_rung": ({"loss": {"one": [FEW]}}, ["seen words"]),
     "gaps_by_size": ({"gap": {"prompt": {4e5: RUNS, 3e6: FEW}}},),
 }
@@ -271,7 +271,7 @@ def test_heat_map_of_runs_counts_its_seeds():
 
 
 def test_a_method_looks_the_same_in_every_figure():
-    assert len({(colour, marker) for colour, _, marker in style.METHODS.values()}) == 18
+    assert len({(colour, marker) for colour, _, marker in style.METHODS.values()}) == 20
     for names in (["prompt", "full"], ["full", "LoRA 8", "prompt"]):
         assert style.styles_of(names) == {name: style.METHODS[name] for name in names}
     assert style.styles_of(["prompt", "a name of its own"])["prompt"] == style.style_of(0)
@@ -279,9 +279,9 @@ def test_a_method_looks_the_same_in_every_figure():
     for figure in (
         plots.with_band({"LoRA 8": {1: RUNS}, "full": {1: RUNS}}, TITLE, xlabel="x", **MANY),
         plots.rate_sensitivity({"full": {1: RUNS}}, TITLE, **MANY),
-        plots.four_ways({"a": {"full": RUNS, "IA3": FEW}}, TITLE, units={"a": "s"}, origin=ORIGIN),
+        plots.four_ways({"a": {"full": RUNS, "IA3": RUNS}}, TITLE, units={"a": "s"}, **MANY),
         plots.gains_by_task(
-            {"a": {"full": RUNS}}, TITLE, zeros={"a": "b"}, counts={"full": 9}, origin=ORIGIN
+            {"a": {"full": RUNS}}, TITLE, zeros={"a": "b"}, counts={"full": 9}, **MANY
         ),
         plots.quality_and_price({"full": RUNS}, {"n": {"full": 9}}, TITLE, **MANY),
     ):
@@ -324,14 +324,14 @@ def test_a_close_up_names_its_methods_and_has_a_loss_axis_of_its_own():
 def test_gains_are_ordered_by_the_numbers_that_are_trained_and_say_them():
     tasks = {"a": {"prompt": RUNS, "full": RUNS, "IA3": RUNS}}
     counts = {"IA3": 2_400, "prompt": 2_560, "full": 1_321_280}
-    figure = plots.gains_by_task(tasks, TITLE, zeros={"a": "b"}, counts=counts, origin=ORIGIN)
+    figure = plots.gains_by_task(tasks, TITLE, zeros={"a": "b"}, counts=counts, **MANY)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["full\n1,321,280", "prompt\n2,560", "IA3\n2,400"]
 
 
 def test_numbers_of_one_panel_have_the_same_digits():
     panels = {"loss": {"full": 4.28, "IA3": 4.4}, "time": {"full": 42.0, "IA3": 8.51}}
-    figure = plots.four_ways(panels, TITLE, units={"loss": "nats", "time": "ms"}, origin=ORIGIN)
+    figure = plots.four_ways(panels, TITLE, units={"loss": "nats", "time": "ms"}, **MANY)
     said = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     assert said == [["4.28", "4.40"], ["42.00", "8.51"]]
 
@@ -379,12 +379,12 @@ BAD = [
     (lambda: plots.spectra({"a": [0.0]}, TITLE), r"\['a'\] have no singular value"),
     (lambda: plots.against_rank({"a": {0: 4.0}}, TITLE), "from rank 1"),
     (lambda: plots.learn_forget({"a": {}}, TITLE), "a point at least"),
-    (lambda: plots.gains_by_task({}, TITLE, zeros={}, counts={}, origin=ORIGIN), "nothing"),
-    (lambda: plots.gains_by_task({"code": {"a": RUNS}}, TITLE, zeros={}, counts={}, origin=ORIGIN),
+    (lambda: plots.gains_by_task({}, TITLE, zeros={}, counts={}, **MANY), "nothing"),
+    (lambda: plots.gains_by_task({"code": {"a": RUNS}}, TITLE, zeros={}, counts={}, **MANY),
      "what is 0 for 'code'"),
     (lambda: plots.four_ways({"x": {"a": 1.0}, "y": {"b": 1.0}}, TITLE, units={"x": "ms"},
-                             origin=ORIGIN), r"'y' has the methods \['b'\]"),
-    (lambda: plots.four_ways({"x": {"a": 1.0}}, TITLE, units={}, origin=ORIGIN), "'x' has none"),
+                             **MANY), r"'y' has the methods \['b'\]"),
+    (lambda: plots.four_ways({"x": {"a": 1.0}}, TITLE, units={}, **MANY), "'x' has none"),
     (lambda: plots.verdict_table([], TITLE), "nothing"),
     (lambda: canvas(" "), "title"),
     (lambda: plots.show(canvas(TITLE)[0], see=""), "see"),

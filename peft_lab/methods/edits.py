@@ -142,8 +142,8 @@ class Edits(ExitStack):
         context = self.anatomy.context
         if context is not None and self.virtual_length + length >= context:
             raise ValueError(
-                f"length: {self.virtual_length + length} virtual tokens leave no room for any "
-                f"token, for the model's context is {context}; take fewer."
+                f"length, or prefix_length: {self.virtual_length + length} virtual tokens leave no "
+                f"room for any token, for the model's context is {context}; take fewer."
             )
 
 

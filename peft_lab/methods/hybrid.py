@@ -5,18 +5,23 @@ from torch import nn
 
 from ..anatomy import Anatomy, dimensions
 from .adapter import Adapter
-from .base import at_least_float32
+from .arguments import check_count
+from .base import Edits, Method, at_least_float32
 from .compose import Compose
 from .lora import LoRA
 from .prefix_tuning import PrefixTuning
 
 
 class Named(Compose):
-    """A composition that its own few settings describe, and not those of its members."""
+    """A composition that its own few settings describe, and not those of its members. It has a
+    prefix."""
 
     @classmethod
     def from_settings(cls, settings: dict) -> "Named":
         return cls(**settings)
+
+    def _merge(self, anatomy: Anatomy, edits: Edits) -> None:
+        Method._merge(self, anatomy, edits)  # refuses, by this name: who asks knows no members
 
 
 class MAMAdapter(Named):
@@ -28,12 +33,16 @@ class MAMAdapter(Named):
         width: of the adapters' bottleneck.
         scale: s of the adapters.
         seed: of both.
+
+    Raises:
+        ValueError: prefix_length or width below 1, scale not above 0; a prefix that fills the
+            context (on attach).
     """
 
     def __init__(
         self, prefix_length: int = 30, width: int = 512, scale: float = 4.0, seed: int = 0
     ):
-        prefix = PrefixTuning(prefix_length, seed=seed)
+        prefix = PrefixTuning(check_count("prefix_length", prefix_length), seed=seed)
         super().__init__([prefix, Adapter(width, "parallel", scale=scale, seed=seed)])
 
     def settings(self) -> dict:
@@ -67,12 +76,16 @@ class UniPELT(Named):
         rank: of LoRA.
         width: of the adapters' bottleneck.
         seed: of all three.
+
+    Raises:
+        ValueError: prefix_length, rank or width below 1; a prefix that fills the context, or a rank
+            above the width of q or v (on attach).
     """
 
     def __init__(self, prefix_length: int = 10, rank: int = 8, width: int = 48, seed: int = 0):
         super().__init__(
             [
-                GatedPrefix(prefix_length, seed=seed),
+                GatedPrefix(check_count("prefix_length", prefix_length), seed=seed),
                 LoRA(rank, gated=True, seed=seed),
                 Adapter(width, "pfeiffer", gated=True, seed=seed),
             ]

@@ -124,25 +124,26 @@ def gains_by_task(
     tasks: Mapping[str, Mapping[str, Sequence[float]]],
     title: str,
     *,
+    bases: Iterable[str],
     origin: str,
     zeros: Mapping[str, str],
     counts: Mapping[str, int],
 ) -> CourseFigure:
     """A panel a task, a row a method: how much of full fine-tuning's gain it reaches, every seed.
 
-    Each task may have a base of its own, as only shares are compared, within a task.
-
     Args:
         tasks: task -> method -> one share a seed (1: full fine-tuning), at least 3. A task may lack
             some methods.
+        bases: the base's fingerprint of each run, of all tasks.
         zeros: task -> what 0 is there, written under its panel.
         counts: method -> how many numbers it trains; the rows are in this order, most on top.
 
     Raises:
-        ValueError: no tasks, fewer than 3 seeds, or a task of which zeros says nothing.
+        ValueError: no tasks, fewer than 3 seeds, mixed bases, or a task that zeros lacks.
     """
     if not tasks:
         raise ValueError("tasks: nothing is given.")
+    one_base(bases)
     for task, methods in tasks.items():
         several(methods, f"{task}: the method")
         if task not in zeros:
@@ -185,6 +186,7 @@ def four_ways(
     panels: Mapping[str, Mapping[str, float | Sequence[float]]],
     title: str,
     *,
+    bases: Iterable[str],
     units: Mapping[str, str],
     log: Iterable[str] = (),
     origin: str,
@@ -192,20 +194,25 @@ def four_ways(
     """The same methods by several measures, a panel each; in every one, left is better.
 
     Args:
-        panels: measure -> method -> a number (a bar from zero), or one a seed (a mark, and a band
-            from least to most).
+        panels: measure -> method -> a number (a bar from zero), or one a seed, at least 3 (a mark,
+            and a band from least to most).
+        bases: the base's fingerprint of each run.
         units: measure -> unit.
         log: measures on a log axis.
 
     Raises:
-        ValueError: panels of different methods, or a measure without unit.
+        ValueError: panels of different methods, fewer than 3 seeds, mixed bases, or a measure
+            without unit.
     """
+    one_base(bases)
     names = list(next(iter(panels.values()), {}))
     for measure, methods in panels.items():
         if list(methods) != names:
             raise ValueError(f"panels: {measure!r} has the methods {[*methods]}, not {names}.")
         if measure not in units:
             raise ValueError(f"units: {measure!r} has none; an axis needs its unit.")
+        seeds = {name: found for name, found in methods.items() if isinstance(found, Sequence)}
+        several(seeds, f"{measure}: the method")
     columns = 2 if len(panels) > 1 else 1
     rows = -(-len(panels) // columns)
     styles = styles_of(names)
