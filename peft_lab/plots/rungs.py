@@ -169,7 +169,7 @@ def pair_gaps(
         raise ValueError("panels: nothing is given.")
     figure, axes = canvas(title, origin=origin, note="mark: mean; bar: 95 % interval",
                           columns=len(panels), sharey=True, squeeze=False,
-                          size=(SIZE[0], 110 + 36 * len(pairs)))  # fmt: skip
+                          size=(SIZE[0], 120 + 38 * len(pairs)))  # fmt: skip
     with matplotlib.rc_context(RC):
         for place, (measure, gaps) in zip(axes[0], panels.items(), strict=True):
             place.axvline(0, color="#888888", lw=1, zorder=1)
@@ -181,9 +181,10 @@ def pair_gaps(
                 place.plot([found.low, found.high], [-i, -i], color=colour, lw=4, alpha=0.45,
                            solid_capstyle="butt")  # fmt: skip
                 place.plot([found.mean], [-i], marker="o", color=colour, ms=6)
-                place.annotate(f"{found.mean:+.2f}", (found.mean, -i), xytext=(0, 7),
-                               ha="center", fontsize=8.5, color=ink(colour),
-                               textcoords="offset points")  # fmt: skip
+                place.annotate(f"{found.mean:+.2f}", (found.mean, -i), xytext=(0, 8),
+                               ha="center", fontsize=8.5, color=ink(colour), zorder=3,
+                               textcoords="offset points",
+                               bbox={"fc": "white", "ec": "none", "pad": 0.4})  # fmt: skip
             ends = [end for found in gaps.values() for end in (found.low, found.high, 0)]
             margin = 0.15 * (max(ends) - min(ends))
             place.set_xlim(min(ends) - margin, max(ends) + margin)
