@@ -37,21 +37,34 @@ def sentence(example: Row | Example) -> str:
     return example.source.split("\n", 1)[1]
 
 
+def wordings(examples: Iterable, rung: str) -> dict[str, list[str]]:
+    """Job -> the instructions that ask for it on this rung, in the order of the examples."""
+    found: dict[str, list[str]] = {}
+    for row in (example.fields for example in examples):
+        if row["rung"] == rung and row["wording"] not in found.setdefault(row["family"], []):
+            found[row["family"]].append(row["wording"])
+    return {family: words for family, words in found.items() if words}
+
+
+def reworded(examples: Sequence, words: Sequence[str], tokenizer) -> list[Example]:
+    """The examples, asked for in these instructions in turn; same sentences, same right answers."""
+    rows = [
+        Row(f"{words[i % len(words)]}\n{sentence(example)}", example.target, i + 1, example.fields)
+        for i, example in enumerate(examples)
+    ]
+    return encode(rows, tokenizer)
+
+
 def swapped(task: Task, tokenizer) -> list[Example]:
     """The test rows, each asked for in the words of another job of its rung; same right answers.
 
     How much likelier the answer is in its own row is what the instruction is worth to a model:
     nothing, to one that does not read it.
     """
-    wordings: dict[str, dict[str, list[str]]] = {rung: {} for rung in RUNGS}
-    for example in task.test:
-        row = example.fields
-        of_family = wordings[row["rung"]].setdefault(row["family"], [])
-        if row["wording"] not in of_family:
-            of_family.append(row["wording"])
+    by_rung = {rung: wordings(task.test, rung) for rung in RUNGS}
     rows = []
     for i, example in enumerate(task.test):
-        of_rung = wordings[example.fields["rung"]]
+        of_rung = by_rung[example.fields["rung"]]
         others = sorted(set(of_rung) - {example.fields["family"]})
         words = of_rung[others[i % len(others)]]
         asked = f"{words[i % len(words)]}\n{sentence(example)}"
@@ -71,11 +84,14 @@ class Ladder:
     Measures, of each test row: "loss" of the right answer; "worth" of the instruction, which is
     the loss after another job's instruction less the loss after its own (both in nats a token);
     "right": 1 where the written answer is the right one, word for word, else 0.
+
+    `rates` are, for each way that is one arm, its best learning rate and all that were tried.
     """
 
     def __init__(self, task: Task, runs: Sequence[dict] | None = None):
         self.task = task
-        rows = {row.arm: row.runs for row in summary(runs or load_runs("instructions"))}
+        runs = runs or load_runs("instructions")
+        rows = {row.arm: row.runs for row in summary(runs)}
         self.tokens = rows["base"][0]["test_item_tokens"]
         self.bases = {run["base_fingerprint"] for group in rows.values() for run in group}
         families = list(dict.fromkeys(row.fields["family"] for row in task.train))
@@ -87,6 +103,13 @@ class Ladder:
             self.runs[f"many tasks, 96 rows, {name}"] = rows[f"{arm}, 96 train_rows"]
             self.runs[f"many tasks, longer, {name}"] = rows[f"{arm}, 1200 steps"]
             self.runs[f"many tasks, {name}"] = rows[arm]
+        tried: dict[str, set[float]] = {}
+        for run in runs:
+            tried.setdefault(run["arm"], set()).add(run["learning_rate"])
+        self.rates = {
+            way: (group[0]["learning_rate"], sorted(tried[group[0]["arm"]]))
+            for way, group in self.runs.items() if group[0].get("learning_rate") is not None
+        }  # fmt: skip
 
     def joined(self, of_family: dict[str, list[dict]]) -> list[dict]:
         """The specialists as one: each test row by the run that was trained on its job; of a job

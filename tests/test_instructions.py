@@ -218,6 +218,18 @@ def test_swapped_rows_ask_for_another_job_of_the_rung_with_the_same_answer(token
     assert len(met) == 6 * 5 + 2 and min(met.values()) >= 5  # every job stands in for every other
 
 
+def test_rows_in_other_words_keep_sentence_answer_and_order(tokenizer):
+    task = load_task("instructions", tokenizer)
+    words = instructions.wordings(task.test, "new words")
+    assert set(words) == set(TRAINED)
+    assert all(set(words[family]) == set(TRAINED[family][4:]) for family in TRAINED)
+    rows = instructions.of_families(task.test, ["past"])
+    again = instructions.reworded(rows, words["time"], tokenizer)
+    for i, (row, other) in enumerate(zip(rows, again, strict=True)):
+        assert other.source == f"{words['time'][i % 2]}\n{instructions.sentence(row)}"
+        assert other.target == row.target and other.fields == row.fields
+
+
 def stored_runs(task):
     """Runs of every arm with losses that tell arm, seed and row; half of the answers right."""
     families = list(TRAINED)
@@ -270,6 +282,8 @@ def test_the_ladder_asks_each_specialist_for_its_own_job_and_all_for_a_new_one()
     )
     right = [float(i % 2) for i in ladder.places("new words")]
     assert ladder.seeds("base", "right", "new words") == [sum(right) / len(right)]
+    assert ladder.rates["time only, few"] == (0.1, [0.1]) and "base" not in ladder.rates
+    assert not {"one task, all", "one task, few"} & set(ladder.rates)  # each job has its own
     with pytest.raises(ValueError, match="no test row is on the rung 'new task' and of .*'past'"):
         ladder.places("new task", "past")
 

@@ -16,6 +16,7 @@ from matplotlib.patches import Circle
 from matplotlib.text import Text
 
 from peft_lab import plots
+from peft_lab.claims import Interval
 from peft_lab.plots import style
 from peft_lab.plots.style import SIZE, canvas, count_text, end_labels, size_text, spread
 
@@ -26,6 +27,7 @@ CARDS = [
     {"name": "a mood", "text": "sad", "bytes": 7_680},
 ]
 RUNS = [4.1, 4.2, 4.3]
+GAP = Interval(0.1, 0.05, 0.15)
 STACK = {"weights": 1e6, "gradients": 1e6, "optimizer": 2e6, "activations": 3e6}
 PLACES = {"position": [0, 1, 2], "label": [-100, None, 7]}
 FORWARD = plots.forward_steps(tiny.config("llama"), 2, 7)
@@ -105,6 +107,10 @@ FIGURES = {
                  ["seen words", "new task"]),
                 {**MANY, "base": {"loss, nats a token": [5.3, 4.6], "worth": [0, 0]},
                  "zero": ["worth"]}),
+    "pair_gaps": (({"loss (nats a token)": {"all: six less one": Interval(0.1, -0.1, 0.3)},
+                    "right answers (share)": {"all: six less one": Interval(0.1, 0.05, 0.15)}},),
+                  {**MANY, "better": {"loss (nats a token)": "low",
+                                      "right answers (share)": "high"}}),
     "log_dots": (({"detach": 0.2, "read a model of the hub from the disk": 4000.0},),
                  {"unit": "time (ms)", "text": lambda v: f"{v:.3g} ms", "origin": "live"}),
 }  # fmt: skip
@@ -255,6 +261,29 @@ def test_heat_map_turns_names_that_would_touch(words, turned):
     assert {label.get_rotation() for label in labels} == {turned}
 
 
+def test_a_line_parts_rows_and_columns_of_two_kinds():
+    plain, parted = (make("heat_map", split=split).axes[0].lines for split in (None, 1))
+    assert len(parted) == len(plain) + 2
+    across, down = parted[-2:]
+    assert {*across.get_ydata()} == {0.5} == {*down.get_xdata()}
+
+
+def test_gaps_of_pairs_tell_better_from_worse_from_open():
+    gaps = {"up": GAP, "down": Interval(-0.1, -0.2, -0.05), "open": Interval(0.0, -0.1, 0.1)}
+    worth = {"high": [style.BLUE, style.ORANGE, style.GREY]}
+    worth["low"] = [worth["high"][i] for i in (1, 0, 2)]
+    for better, colours in worth.items():
+        figure = plots.pair_gaps({"x": gaps}, TITLE, better={"x": better}, **MANY)
+        marks = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+        assert [mark.get_color() for mark in marks] == colours
+        ends = (
+            ["\u2190 worse", "better \u2192"]
+            if better == "high"
+            else ["\u2190 better", "worse \u2192"]
+        )
+        assert [figure.axes[0].get_title(loc=side) for side in ("left", "right")] == ends
+
+
 def test_a_band_over_draws_does_not_speak_of_seeds():
     said = [text.get_text() for text in make("with_band", of="draws").texts]
     assert any("mean of the draws" in text for text in said), said
@@ -350,6 +379,11 @@ BAD = [
     (lambda: plots.what_is_new({"a": {"job": ("x", True)}, "b": {}}, TITLE), "the same parts"),
     (lambda: plots.by_rung({"loss": {"one": [RUNS]}}, ["a", "b"], TITLE, bases=BASES),
      "'one' has 1 of 2 rungs"),
+    (lambda: plots.pair_gaps({}, TITLE, better={}, bases=BASES), "nothing is given"),
+    (lambda: plots.pair_gaps({"a": {"x": GAP}, "b": {"y": GAP}}, TITLE, better={"a": "low"},
+                             bases=BASES), r"b: the pairs must be \['x'\], not \['y'\]"),
+    (lambda: plots.pair_gaps({"a": {"x": GAP}}, TITLE, better={}, bases=BASES),
+     'say "low" or "high" of \'a\''),
     (lambda: plots.mixed_batch([], TITLE), "at least one"),
     (lambda: plots.mixed_batch([("a", 1, [])], TITLE), "at least one token"),
     (lambda: plots.mixed_batch([(n, 1, ["x"]) for n in "abcde"], TITLE), "5 members"),

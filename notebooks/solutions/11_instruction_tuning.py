@@ -4,6 +4,7 @@ Also other right ways, and the usual wrong answers, each beside the
 diagnosis that its checker gives.
 """
 
+from math import exp
 from statistics import fmean
 
 # ---- 11a: worth ------------------------------------------------------
@@ -42,6 +43,10 @@ def wrong_11a_share(own, swapped, tokens):
     return 1 - sum(own) / sum(swapped)
 
 
+def wrong_11a_factor(own, swapped, tokens):
+    return exp(solution_11a(own, swapped, tokens))
+
+
 def wrong_11a_positive(own, swapped, tokens):
     return max(0.0, solution_11a(own, swapped, tokens))
 
@@ -63,6 +68,7 @@ WRONG_11A = {
     "not divided": ("not divided", wrong_11a_sum),
     "own forgotten": ("own forgotten", wrong_11a_own),
     "a share": ("share", wrong_11a_share),
+    "e to the worth": ("a factor", wrong_11a_factor),
     "never below zero": ("not negative", wrong_11a_positive),
     "one a row": ("a list", wrong_11a_each),
     "lists subtracted": ("lists", wrong_11a_lists),
@@ -189,6 +195,10 @@ def wrong_11b_families(rows, test):
     ]
 
 
+def wrong_11b_places(rows, test):
+    return [rows[0], rows[4]]
+
+
 VARIANTS_11B = {"row against row": variant_11b}
 WRONG_11B = {
     "everything": ("everything", wrong_11b_all),
@@ -219,6 +229,7 @@ WRONG_11B = {
     "those to keep out": ("turned round", wrong_11b_out),
     "backwards": ("the order", wrong_11b_order),
     "each row many times": ("a row twice", wrong_11b_twice),
+    "two places written in": ("by their places", wrong_11b_places),
 }
 
 # ---- 11c: fair_pairs -------------------------------------------------
@@ -312,6 +323,16 @@ def wrong_11c_settings(arms, thing):
     ]
 
 
+def wrong_11c_first(arms, thing):
+    return solution_11c(arms, thing)[:1]
+
+
+def wrong_11c_neighbours(arms, thing):
+    names = list(arms)
+    near = set(zip(names, names[1:], strict=False))
+    return [p for p in solution_11c(arms, thing) if p in near]
+
+
 VARIANTS_11C = {"grouped by the rest": variant_11c}
 WRONG_11C = {
     "the rest differs too": ("two at once", wrong_11c_two),
@@ -321,5 +342,7 @@ WRONG_11C = {
     "an arm with itself": ("with itself", wrong_11c_itself),
     "all pairs": ("two at once", wrong_11c_every),
     "none": ("nothing found", wrong_11c_none),
+    "the first pair only": ("the first pair only", wrong_11c_first),
+    "neighbours only": ("some missing", wrong_11c_neighbours),
     "settings in place of names": ("not pairs", wrong_11c_settings),
 }

@@ -1,6 +1,7 @@
 """Exercises of notebook 11: what an instruction is worth, what may be trained on, fair pairs."""
 
 from itertools import combinations
+from math import exp
 from statistics import fmean
 
 from .core import Sheet, exercise, same
@@ -74,6 +75,12 @@ def check_11a(sheet: Sheet, answer) -> None:
         or given(lambda own, swapped, tokens: sum(swapped) / sum(own)),
     )
     sheet.wrong(
+        "a factor",
+        "That is the factor by which a token gets likelier, e to the worth. Nats are asked: leave "
+        "the exponential off.",
+        given(lambda own, swapped, tokens: exp(worth(own, swapped, tokens))),
+    )
+    sheet.wrong(
         "not negative",
         "In the third case the right instruction makes things worse. Let the number say so: "
         "below zero is a finding.",
@@ -128,6 +135,7 @@ POOL = [
 def check_11b(sheet: Sheet, answer) -> None:
     """``may_train(rows, test) -> the rows that may be trained on``, in their order."""
     target, value = may_train(POOL, TEST), sheet.attempt(answer, POOL, TEST)
+    turned = sheet.attempt(answer, POOL[::-1], TEST)  # other places, the same rows
     for row in TEST:
         sheet.note(f"test, {row['rung']}: {row['family']} | {row['wording']} | {row['sentence']}")
     rows = value if isinstance(value, list) else None
@@ -192,8 +200,14 @@ def check_11b(sheet: Sheet, answer) -> None:
         "sentence of the test out.",
         given(cat) or given(owl) or given(fox),
     )
+    sheet.wrong(
+        "by their places",
+        "Right for these rows in this order. Given the same pool backwards, it brings other rows: "
+        "ask each row what it holds, not where it stands.",
+        rows == target and turned != target[::-1],
+    )
     right = "Three locks, one for each thing that is to be new."
-    sheet.finish(rows == target, right=right)
+    sheet.finish(rows == target and turned == target[::-1], right=right)
 
 
 def _kept(row: dict, rows: list) -> str:
@@ -277,6 +291,17 @@ def check_11c(sheet: Sheet, answer) -> None:
         "know why.",
         bool(two),
     )  # fmt: skip
+    sheet.wrong(
+        "the first pair only",
+        "Each of your pairs is right, but most are missing: only the first was found. (A return "
+        "inside the loop ends it there.)",
+        all(pairs and pairs[0] in targets[thing] for thing, pairs in found.items())
+        and all(len(pairs) == 1 for pairs in found.values()),
+    )
+    sheet.wrong("some missing", "Each of your pairs is right. Some are missing: every pair of arms "
+                "must be asked, not only neighbours.",
+                all(set(pairs) <= set(targets[thing]) for thing, pairs in found.items())
+                and len(everything) < sum(map(len, targets.values())))  # fmt: skip
     sheet.finish(all(set(found[thing]) == set(targets[thing]) for thing in THINGS))
 
 

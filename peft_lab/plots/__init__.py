@@ -30,7 +30,7 @@ from .pictures import (
     tied_and_free,
     which_data_which_parameters,
 )
-from .rungs import by_rung, what_is_new
+from .rungs import by_rung, pair_gaps, what_is_new
 from .scale import against_size, gaps_by_size
 from .serving import log_dots, mixed_batch
 from .style import CourseFigure, png, show
@@ -40,7 +40,8 @@ __all__ = [
     "budget_bar", "by_rung", "CourseFigure", "cut_in_places", "form_ladder", "forward_map",
     "forward_steps", "four_ways", "gains_by_task", "gaps_by_size", "gate_map", "heat_map",
     "learn_forget", "live_curve", "log_dots", "loss_curves", "low_rank", "memory_rows",
-    "memory_stack", "mixed_batch", "norms", "parts_and_sum", "png", "quality_and_price",
-    "rate_sensitivity", "sequence_rows", "show", "spectra", "text_cards", "tied_and_free",
-    "verdict_table", "what_is_new", "where_they_act", "which_data_which_parameters", "with_band",
+    "memory_stack", "mixed_batch", "norms", "pair_gaps", "parts_and_sum", "png",
+    "quality_and_price", "rate_sensitivity", "sequence_rows", "show", "spectra", "text_cards",
+    "tied_and_free", "verdict_table", "what_is_new", "where_they_act",
+    "which_data_which_parameters", "with_band",
 ]  # fmt: skip

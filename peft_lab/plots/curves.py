@@ -398,6 +398,7 @@ def heat_map(
     digits: int = 2,
     limits: tuple[float, float] | None = None,
     two_sided: bool = False,
+    split: int | None = None,
     seeds: int | None = None,
     bases: Iterable[str] | None = None,
     origin: str | None = None,
@@ -410,6 +411,7 @@ def heat_map(
         best: "min" or "max": frames the best cell.
         limits: the ends of the colour scale; None: least and most.
         two_sided: of differences: white at zero, purple below, orange above. Needs ``limits``.
+        split: a line after so many rows and columns, where these are of two kinds.
         seeds: for cells that are means of runs: how many each, at least 3; then ``bases`` is
             needed.
 
@@ -442,6 +444,9 @@ def heat_map(
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set(xlabel=xlabel, ylabel=ylabel)
+        if split is not None:
+            for line in (axes.axhline, axes.axvline):
+                line(split - 0.5, color="#222222", lw=1.5)
         small = 8.5 if len(columns) <= 8 else 7
         if len(columns) <= 13 and len(rows) <= 12:
             for i, line in enumerate(numbers):

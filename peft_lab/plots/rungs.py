@@ -1,4 +1,5 @@
-"""The ladder of instruction tuning: what is new on each rung, and how far up each way comes."""
+"""The ladder of instruction tuning: what is new on each rung, how far up each way comes, and how
+far apart two ways are."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,9 +8,11 @@ from statistics import fmean
 import matplotlib
 from matplotlib.lines import Line2D
 
+from ..claims import Comparison, Interval
 from .curves import _margin
 from .pictures import TINTS, _box
 from .style import (
+    BLUE,
     GREY,
     ORANGE,
     RC,
@@ -131,4 +134,65 @@ def by_rung(
             place.set_title(measure, loc="left")
             if base:
                 end_labels(place, [("base", base[measure][-1], GREY)])
+    return figure
+
+
+def pair_gaps(
+    panels: Mapping[str, Mapping[str, Interval | Comparison]],
+    title: str,
+    *,
+    better: Mapping[str, str],
+    bases: Iterable[str],
+    origin: str | None = None,
+) -> CourseFigure:
+    """A panel a measure, in it a row a pair: by how much the first exceeds the second.
+
+    Blue where the whole interval says that the first is better, orange where it says worse, grey
+    where it holds zero.
+
+    Args:
+        panels: measure with its unit -> pair -> mean and 95 % interval; the same pairs in each.
+        better: measure -> "low" or "high": which of it is better.
+
+    Raises:
+        ValueError: no measures, mixed bases, panels with different pairs, or a measure of which
+            `better` says nothing.
+    """
+    one_base(bases)
+    pairs = list(next(iter(panels.values()), {}))
+    for measure, gaps in panels.items():
+        if list(gaps) != pairs:
+            raise ValueError(f"{measure}: the pairs must be {pairs}, not {list(gaps)}.")
+        if better.get(measure) not in ("low", "high"):
+            raise ValueError(f'better: say "low" or "high" of {measure!r}.')
+    if not pairs:
+        raise ValueError("panels: nothing is given.")
+    figure, axes = canvas(title, origin=origin, note="mark: mean; bar: 95 % interval",
+                          columns=len(panels), sharey=True, squeeze=False,
+                          size=(SIZE[0], 120 + 38 * len(pairs)))  # fmt: skip
+    with matplotlib.rc_context(RC):
+        for place, (measure, gaps) in zip(axes[0], panels.items(), strict=True):
+            place.axvline(0, color="#888888", lw=1, zorder=1)
+            for i, found in enumerate(gaps.values()):
+                up = better[measure] == "high"
+                colour = GREY
+                if found.low > 0 or found.high < 0:
+                    colour = BLUE if (found.low > 0) == up else ORANGE
+                place.plot([found.low, found.high], [-i, -i], color=colour, lw=4, alpha=0.45,
+                           solid_capstyle="butt")  # fmt: skip
+                place.plot([found.mean], [-i], marker="o", color=colour, ms=6)
+                place.annotate(f"{found.mean:+.2f}", (found.mean, -i), xytext=(0, 8),
+                               ha="center", fontsize=8.5, color=ink(colour), zorder=3,
+                               textcoords="offset points",
+                               bbox={"fc": "white", "ec": "none", "pad": 0.4})  # fmt: skip
+            ends = [end for found in gaps.values() for end in (found.low, found.high, 0)]
+            margin = 0.15 * (max(ends) - min(ends))
+            place.set_xlim(min(ends) - margin, max(ends) + margin)
+            place.set_yticks([-i for i in range(len(pairs))], pairs)
+            place.set_ylim(-len(pairs) + 0.5, 0.7)
+            place.tick_params(axis="y", length=0)
+            place.set_xlabel(measure)
+            left, right = ("worse", "better") if better[measure] == "high" else ("better", "worse")
+            place.set_title(f"\u2190 {left}", loc="left", fontsize=8.5, color=GREY)
+            place.set_title(f"{right} \u2192", loc="right", fontsize=8.5, color=GREY)
     return figure
