@@ -163,9 +163,14 @@ def against_energy(
         for points, look in drawn:
             shares, losses = zip(*sorted(points), strict=True)
             axes.plot([100 * share for share in shares], losses, **look)
-        for text, share, loss in notes:
-            axes.annotate(text, (100 * share, loss), xytext=(5, 5), textcoords="offset points",
-                          fontsize=8.5, color="#333333", ha="left", va="bottom")  # fmt: skip
+        losses = [loss for points, _ in drawn for _, loss in points]
+        for text, share, loss in notes:  # outside of the curves: right of high ones, left of low
+            high = loss > (min(losses) + max(losses)) / 2
+            axes.annotate(
+                text, (100 * share, loss), xytext=(5, 4) if high else (-4, -4),
+                textcoords="offset points", fontsize=8.5, color="#333333",
+                ha="left" if high else "right", va="bottom" if high else "top",
+            )  # fmt: skip
         labels = []
         for i, (name, value) in enumerate((baselines or {}).items()):
             axes.axhline(value, color=GREY, lw=1.1, ls=[(0, (1, 2)), (0, (6, 3))][i % 2], zorder=1)
