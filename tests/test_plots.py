@@ -62,8 +62,9 @@ FIGURES = {
     "low_rank": ((344, 128, 8), {}),
     "spectra": (({"full": [3.0, 2.0, 0.5], "LoRA": [2.0, 0.0, 1.0], "random": [1.0] * 3},),
                 {"origin": "live, 1 seed"}),
-    "against_rank": (({"cut": {1: 4.1, 8: 3.9}},),
-                     {"baselines": {"base": 4.7}, "origin": "live, 1 seed"}),
+    "against_energy": (({"strongest": [(0.2, 4.1), (1.0, 3.9)]},),
+                       {"dots": {"by chance": [(0.1, 4.5)]}, "notes": [("4", 0.2, 4.1)],
+                        "baselines": {"none": 4.7}, "origin": "live, 1 seed"}),
     "learn_forget": (({"full": {1e-4: (0.3, 0.1), 1e-3: (0.6, 0.4)}, "LoRA": {0.01: (0.5, -0.1)}},),
                      {"origin": "live, 1 seed"}),
     "where_they_act": (({"prompt + LoRA": {"the input": "prompt", "weights of q, v": "LoRA"}},),
@@ -176,7 +177,7 @@ def test_points_look_as_the_legend_says(names):
 
 
 WITH_AXES = ["memory_stack", "loss_curves", "live_curve", "against_k", "heat_map", "with_band",
-             "norms", "against_parameters", "rate_sensitivity", "beside", "against_rank",
+             "norms", "against_parameters", "rate_sensitivity", "beside", "against_energy",
              "learn_forget", "gaps_by_size"]  # fmt: skip
 
 
@@ -411,7 +412,7 @@ BAD = [
     (lambda: plots.low_rank(4, 8, 5, TITLE), "rank=5: W is 4 × 8"),
     (lambda: plots.spectra({}, TITLE), "nothing"),
     (lambda: plots.spectra({"a": [0.0]}, TITLE), r"\['a'\] have no singular value"),
-    (lambda: plots.against_rank({"a": {0: 4.0}}, TITLE), "from rank 1"),
+    (lambda: plots.against_energy({"a": [(1.2, 4.0)]}, TITLE), "from 0 to 1"),
     (lambda: plots.learn_forget({"a": {}}, TITLE), "a point at least"),
     (lambda: plots.gains_by_task({}, TITLE, zeros={}, counts={}, **MANY), "nothing"),
     (lambda: plots.gains_by_task({"code": {"a": RUNS}}, TITLE, zeros={}, counts={}, **MANY),

@@ -243,6 +243,7 @@ EXPERIMENTS = {
             # about the same number of parameters, in one half of the block or the other
             lora("attention 8", LORA_RATES, rank=8, targets=ATTENTION),
             lora("feed-forward 6", LORA_RATES, rank=6, targets=FEED_FORWARD),
+            lora("LoRA 3, all", around("lora", "LoRA 8, all"), rank=3, targets="all"),
             lora("DoRA 8", LORA_RATES, rank=8, dora=True),
             *(lora(f"LoRA {rank}", around("lora", "LoRA 8"), {"rank": rank}, rank=rank)
               for rank in (1, 2, 4, 16, 32)),

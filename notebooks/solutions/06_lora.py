@@ -29,6 +29,23 @@ def variant_06a_lora_output(x, y, A, B, alpha):
     return y + torch.nn.functional.linear(x, change)
 
 
+def variant_06a_tiny_start(inputs, outputs, rank):
+    return 1e-6 * torch.randn(rank, inputs), torch.zeros(outputs, rank)
+
+
+def wrong_06a_not_filled(inputs, outputs, rank):
+    A = torch.full((rank, inputs), torch.nan)  # torch.empty, unlucky
+    return A, torch.zeros(outputs, rank)
+
+
+def wrong_06a_outputs(x, y, A, B, alpha):
+    return y + alpha / len(B) * (x @ A.T @ B.T)
+
+
+def wrong_06a_whole(x, y, A, B, alpha):
+    return y + alpha // len(A) * (x @ A.T @ B.T)
+
+
 def wrong_06a_dead(inputs, outputs, rank):
     return torch.zeros(rank, inputs), torch.zeros(outputs, rank)
 
@@ -81,6 +98,7 @@ _START, _OUTPUT = solution_06a_lora_start, solution_06a_lora_output
 VARIANTS_06A = {
     "B random, A zero": (variant_06a_lora_start, _OUTPUT),
     "the matrix first": (_START, variant_06a_lora_output),
+    "A very small": (variant_06a_tiny_start, _OUTPUT),
 }
 WRONG_06A = {
     "both zero": ("dead", (wrong_06a_dead, _OUTPUT)),
@@ -104,6 +122,12 @@ WRONG_06A = {
         "square root",
         (_START, wrong_06a_square_root),
     ),
+    "memory not filled": (
+        "not finite",
+        (wrong_06a_not_filled, _OUTPUT),
+    ),
+    "alpha / outputs": ("outputs", (_START, wrong_06a_outputs)),
+    "alpha // rank": ("whole numbers", (_START, wrong_06a_whole)),
     "alpha / inputs": ("wrong rank", (_START, wrong_06a_wrong_rank)),
     "the change alone": ("no y", (_START, wrong_06a_no_y)),
     "scales y as well": ("y scaled too", (_START, wrong_06a_y_too)),
@@ -148,6 +172,17 @@ def wrong_06b_alpha_only(layer):
     layer.hook_on = False
 
 
+def wrong_06b_dtype(layer):
+    layer.kept = layer.weight
+    change = layer.alpha / len(layer.A) * layer.B @ layer.A
+    layer.weight = layer.weight.double() + change
+    layer.hook_on = False
+
+
+def wrong_06b_stops(layer):
+    layer.weight = layer.weight + layer.A.T @ layer.B.T
+
+
 def wrong_06b_twice(layer):
     scale = layer.alpha / len(layer.A)
     layer.kept = layer.weight
@@ -185,6 +220,8 @@ VARIANTS_06B = {"in place": (variant_06b_merge, variant_06b_unmerge)}
 WRONG_06B = {
     "scale forgotten": ("no scale", (wrong_06b_no_scale, _UNMERGE)),
     "alpha alone": ("alpha only", (wrong_06b_alpha_only, _UNMERGE)),
+    "another dtype": ("dtype", (wrong_06b_dtype, _UNMERGE)),
+    "the wrong way round": ("raises", (wrong_06b_stops, _UNMERGE)),
     "hook still on": ("twice", (wrong_06b_twice, _UNMERGE)),
     "hook off, nothing added": ("lost", (wrong_06b_lost, _UNMERGE)),
     "only keeps": ("nothing merged", (wrong_06b_nothing, _UNMERGE)),
@@ -250,6 +287,25 @@ def wrong_06c_square(config, rank):
     return config.num_hidden_layers * 4 * rank * config.hidden_size
 
 
+def wrong_06c_full(config, rank):
+    d, e = config.hidden_size, config.head_dim
+    heads = config.num_attention_heads + config.num_key_value_heads
+    return config.num_hidden_layers * d * heads * e
+
+
+def wrong_06c_head_dim(config, rank):
+    d = config.hidden_size
+    e = d // config.num_attention_heads
+    heads = config.num_attention_heads + config.num_key_value_heads
+    return config.num_hidden_layers * rank * (2 * d + heads * e)
+
+
+def wrong_06c_k_for_q(config, rank):
+    kv = config.num_key_value_heads * config.head_dim
+    both = 2 * rank * (config.hidden_size + kv)
+    return config.num_hidden_layers * both
+
+
 def wrong_06c_one_layer(config, rank):
     return solution_06c_lora_parameters(config, rank) // (
         config.num_hidden_layers
@@ -297,6 +353,9 @@ WRONG_06C = {
         (wrong_06c_kv_width, _RANK),
     ),
     "d outputs each": ("square", (wrong_06c_square, _RANK)),
+    "the whole matrices": ("full", (wrong_06c_full, _RANK)),
+    "head_dim by division": ("head_dim", (wrong_06c_head_dim, _RANK)),
+    "keys and values": ("k for q", (wrong_06c_k_for_q, _RANK)),
     "one layer": ("one layer", (wrong_06c_one_layer, _RANK)),
     "A alone": ("A only", (wrong_06c_a_only, _RANK)),
     "values not squared": (

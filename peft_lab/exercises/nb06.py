@@ -50,7 +50,13 @@ def check_06a(sheet: Sheet, start, output) -> None:
     _check_start(sheet, pair, is_pair, (inputs, outputs, rank))
     for case in cases:
         _check_output(sheet, *case)
-    sheet.finish(True)
+    size = max(float(t.abs().max()) for t in pair)
+    remark = (
+        f"But the random matrix holds numbers up to {size:.0e}. Far from 1 / sqrt(inputs) the two "
+        "matrices learn at very different speeds: too small, and it starts late; too large, and "
+        "each step of the other one is huge."
+    )
+    sheet.finish(True, right="" if 1e-4 <= size <= 1e2 else remark)
 
 
 def _check_start(sheet: Sheet, pair, is_pair: bool, sizes: tuple[int, int, int]) -> None:
@@ -66,6 +72,12 @@ def _check_start(sheet: Sheet, pair, is_pair: bool, sizes: tuple[int, int, int])
     )
     sheet.wrong("integers", "A and B must hold floats: integers have no gradient.",
                 not (A.is_floating_point() and B.is_floating_point()))  # fmt: skip
+    sheet.wrong(
+        "not finite",
+        "Among the numbers is nan or infinity. torch.empty makes no numbers, it takes what lies in "
+        "memory. Fill it: with .uniform_(-1, 1), or take torch.randn.",
+        not (A.isfinite().all() and B.isfinite().all()),
+    )
     sheet.wrong(
         "dead",
         "Both are zero. B A is 0, as it should be, but for ever: the gradient of A is made with B, "
@@ -110,6 +122,10 @@ def _check_output(sheet: Sheet, given: list, alpha: float, target, value) -> Non
     scales |= {
         "wrong rank": (alpha / A.shape[1], "You divide alpha by a number of inputs. The rank is "
                        "the number of rows of A."),
+        "outputs": (alpha / len(B), "You divide alpha by the number of outputs, the rows of B. The "
+                    "rank is the number of rows of A."),
+        "whole numbers": (alpha // rank, "You divide with //, which drops what is behind the "
+                          "point. alpha / rank is no whole number here."),
     }  # fmt: skip
     for kind, (scale, text) in scales.items():
         sheet.wrong(kind, text, same(value, y + scale * delta, 1e-4))
@@ -166,16 +182,19 @@ def check_06b(sheet: Sheet, put_in, take_out) -> None:
     merged = sheet.attempt(put_in, layer)
     after = _called(layer, x)
     sheet.note(f"a weight of {outputs} × {inputs}, rank {rank}, alpha {alpha:g}")
+    stopped = "(your code stopped)"
     sheet.case("merged: three outputs of a token", before[0, :3],
-               NOTHING if merged is NOTHING else _first(after))  # fmt: skip
+               NOTHING if merged is NOTHING else stopped if isinstance(merged, Failure)
+               else _first(after))  # fmt: skip
     weight, hook = layer.weight, layer.hook_on
     weight = weight.detach().clone() if isinstance(weight, torch.Tensor) else weight
     undone = sheet.attempt(take_out, layer)
     back = layer.weight
     equal = isinstance(back, torch.Tensor) and shape(back) == shape(W) and torch.equal(back, W)
     nothing = merged is NOTHING or undone is NOTHING
+    failed = isinstance(merged, Failure) or isinstance(undone, Failure)
     sheet.case("unmerged: the weight as before, bit for bit?", "yes",
-               NOTHING if nothing else "yes" if equal else "no")  # fmt: skip
+               NOTHING if nothing else stopped if failed else "yes" if equal else "no")  # fmt: skip
     for value in (merged, undone):
         if value is not NO_RETURN:
             sheet.broken(value if value is NOTHING or isinstance(value, Failure) else 0)
@@ -206,6 +225,12 @@ def _check_merged(sheet: Sheet, W, A, B, alpha, weight, hook, right: bool) -> No
     BA, rank = B @ A, len(A)
     sheet.wrong("not a tensor", "After merge, layer.weight is no tensor of the shape it had.",
                 shape(weight) != shape(W))  # fmt: skip
+    sheet.wrong(
+        "dtype",
+        f"After merge the weight is {weight.dtype}, and it was {W.dtype}. The layer's input no "
+        "longer fits it, or the model has grown. Keep the type of the weight.",
+        weight.dtype != W.dtype,
+    )
     scales = {
         "no scale": (1.0, "You add B A. The change is alpha / rank · B A."),
         "alpha only": (alpha, "You add alpha · B A. The change is alpha / rank · B A."),
@@ -323,6 +348,8 @@ def _check_count(sheet: Sheet, config, rank: int, target: int, value) -> None:
     sheet.wrong("not a number", "A whole number was expected from lora_parameters.", given is None)
     d, L, e = config.hidden_size, config.num_hidden_layers, config.head_dim
     query, kv = config.num_attention_heads * e, config.num_key_value_heads * e
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    narrow = L * rank * (2 * d + d // heads * (heads + kv_heads))
     slips = [
         ("product", "You multiplied inputs by outputs: that is a rank times the whole matrix. A "
          "has rank × in numbers, B has out × rank; they are added.",
@@ -339,6 +366,12 @@ def _check_count(sheet: Sheet, config, rank: int, target: int, value) -> None:
          [L * rank * (d + query), L * rank * (d + kv)]),
         ("k too", "You counted the keys as well; here only q and v are changed.",
          [L * rank * (3 * d + query + 2 * kv)]),
+        ("k for q", "You counted keys and values, both of the narrow width; asked are queries and "
+         "values.", [L * rank * 2 * (d + kv)]),
+        ("full", "You counted the whole matrices, which stay frozen. LoRA trains A and B beside "
+         "them.", [L * d * (query + kv), L * 2 * d * query]),
+        ("head_dim", "You took hidden_size // num_attention_heads for the width of a head. Here "
+         "the config says it: head_dim.", [narrow]),
     ]  # fmt: skip
     sheet.slips(given, target, slips)
     if given != target:

@@ -19,7 +19,7 @@ from .curves import (
 )
 from .hybrids import budget_bar, gate_map, parts_and_sum, where_they_act
 from .ladder import form_ladder
-from .matrices import against_rank, learn_forget, low_rank, spectra
+from .matrices import against_energy, learn_forget, low_rank, spectra
 from .modules import beside, cut_in_places
 from .pictures import (
     brick_wall,
@@ -36,7 +36,7 @@ from .serving import log_dots, mixed_batch
 from .style import CourseFigure, png, show
 
 __all__ = [
-    "against_k", "against_parameters", "against_rank", "against_size", "beside", "brick_wall",
+    "against_energy", "against_k", "against_parameters", "against_size", "beside", "brick_wall",
     "budget_bar", "by_rung", "CourseFigure", "cut_in_places", "form_ladder", "forward_map",
     "forward_steps", "four_ways", "gains_by_task", "gaps_by_size", "gate_map", "heat_map",
     "learn_forget", "live_curve", "log_dots", "loss_curves", "low_rank", "memory_rows",

@@ -121,48 +121,61 @@ def spectra(
             ticks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) if k <= most]
             axes.set_xticks(ticks, [str(k) for k in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
-        left.set_xlabel("singular value, by rank (log scale)")
+        left.set_xlabel("place in the list, strongest first (log scale)")
         right.set_xlabel("k (log scale)")
     return figure
 
 
-def against_rank(
-    curves: Mapping[str, Mapping[int, float]],
+def against_energy(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
     title: str,
     *,
-    xlabel: str = "rank kept (log scale)",
-    ylabel: str = LOSS,
+    dots: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    notes: Sequence[tuple[str, float, float]] = (),
     baselines: Mapping[str, float] | None = None,
+    xlabel: str = "energy that is kept (% of the whole change)",
+    ylabel: str = LOSS,
     origin: str = "live, 1 seed",
 ) -> CourseFigure:
-    """A loss over the rank of a change, one run a curve: what is left when it is cut down.
+    """A loss over the share of a change that is kept: ways of cutting it down, at equal energy.
 
     Args:
-        curves: name -> {rank, from 1 on: loss}.
+        curves: name -> points (share of the energy, 0 to 1; loss), joined by a line.
+        dots: the same, not joined.
+        notes: (text, share, loss), written beside that point.
         baselines: name -> a loss drawn as a horizontal line.
 
     Raises:
-        ValueError: a curve without points, or a rank below 1.
+        ValueError: a curve without points, or a share outside of 0 to 1.
     """
-    for name, points in curves.items():
-        if not points or min(points) < 1:
-            raise ValueError(f"curves: {name!r} needs points from rank 1 on, not {list(points)}.")
-    figure, axes = canvas(title, origin=origin)
+    dots = dots or {}
+    for name, points in {**curves, **dots}.items():
+        if not points or not all(0 <= share <= 1.001 for share, _ in points):
+            raise ValueError(f"{name!r} needs points, and shares from 0 to 1, not {list(points)}.")
+    line, legend, drawn = matplotlib.lines.Line2D, [], []
+    for i, name in enumerate({**curves, **dots}):
+        colour, dashes, marker = style_of(i)
+        look = {"color": colour, "marker": marker, "ls": dashes if name in curves else "none"}
+        legend.append((name, line([], [], **look)))
+        drawn.append(({**curves, **dots}[name], look))
+    figure, axes = canvas(title, origin=origin, legend=legend)
     with matplotlib.rc_context(RC):
+        for points, look in drawn:
+            shares, losses = zip(*sorted(points), strict=True)
+            axes.plot([100 * share for share in shares], losses, **look)
+        losses = [loss for points, _ in drawn for _, loss in points]
+        for text, share, loss in notes:  # outside of the curves: right of high ones, left of low
+            high = loss > (min(losses) + max(losses)) / 2
+            axes.annotate(
+                text, (100 * share, loss), xytext=(5, 4) if high else (-4, -4),
+                textcoords="offset points", fontsize=8.5, color="#333333",
+                ha="left" if high else "right", va="bottom" if high else "top",
+            )  # fmt: skip
         labels = []
-        for i, (name, points) in enumerate(curves.items()):
-            colour, dashes, marker = style_of(i)
-            ranks = sorted(points)
-            losses = [points[k] for k in ranks]
-            axes.plot(ranks, losses, color=colour, ls=dashes, marker=marker)
-            labels.append((name, losses[-1], colour))
         for i, (name, value) in enumerate((baselines or {}).items()):
             axes.axhline(value, color=GREY, lw=1.1, ls=[(0, (1, 2)), (0, (6, 3))][i % 2], zorder=1)
             labels.append((name, value, GREY))
-        axes.set_xscale("log")
-        ticks = sorted({k for points in curves.values() for k in points})
-        axes.set_xticks(ticks, [f"{k:g}" for k in ticks])
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(0, 103)
         axes.margins(y=0.1)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         end_labels(axes, labels)
