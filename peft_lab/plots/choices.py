@@ -238,7 +238,7 @@ def four_ways(
                     f"{means[name]:,.{digits}f}", (max(seeds), -i), xytext=(7, 0), fontsize=8,
                     textcoords="offset points", va="center",
                 )  # fmt: skip
-            most = max(means.values())
+            most = max(max(f) if isinstance(f, Sequence) else f for f in methods.values())
             if measure in log:
                 place.set_xscale("log")
                 place.set_xlim(least / 3, most * 8)
