@@ -169,6 +169,7 @@ def every_method(text: str, *measures: str) -> list[dict]:
 TABLE_TEXT = "Write one sentence of a story in which all of these things appear."
 NEPALI_TEXT = "नेपालीमा एउटा छोटो वाक्य लेख्नुहोस्।"  # Write a short sentence in Nepali.
 CODE_TEXT = "Write the body of this Python function, so that it does what its docstring says."
+THIRD = "test_items_third"  # each text's loss on the third bytes of its letters
 TEXTS = {"moods": MOOD_TEXT, "tables": TABLE_TEXT, "code": CODE_TEXT, "nepali": NEPALI_TEXT}
 TOP_2 = layers("top 2", -2, 2, "top")  # of as many blocks as the base has
 # What those do who adapt a model to a script it has never seen: its token embeddings too (tied to
@@ -184,10 +185,15 @@ MANY = [MAIN[0], LORA_ALL, MAIN[1]]
 FAMILIES = ("feeling", "time", "who", "colour", "past", "opposite")
 
 
+def best(arms: list[dict], needs: tuple = (), **settings) -> dict:
+    """Five seeds at each arm's best rate, with the losses of single texts."""
+    needed = {"needs": [*needs]} if needs else {}
+    return {"plan": "best", "seeds": 5, "items": True, **needed, "settings": settings, "arms": arms}
+
+
 def on_base(name: str, *more: dict) -> dict:
     """The main methods on poems, on another base."""
-    arms = [BASE, *MAIN, text_prefix(TEXT), *more]
-    return {"plan": "best", "seeds": 5, "items": True, "settings": {"base": name}, "arms": arms}
+    return best([BASE, *MAIN, text_prefix(TEXT), *more], base=name)
 
 
 def one_task(arms: list[dict]) -> list[dict]:
@@ -291,57 +297,42 @@ EXPERIMENTS = {
     },
     "small": on_base("storyteller-small", TOP_2),  # 09: poems on the next larger base
     "base": on_base("storyteller-base", TOP_2),  # not made yet: see data/results/README.md
-    "moods": {  # 08: every method on sorting instead of writing
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "settings": {"task": "moods"},
-        "arms": [
+    # 08: every method on sorting instead of writing
+    "moods": best(
+        [
             *every_method(MOOD_TEXT, "test_accuracy"),
             arm("majority", "Majority", NO_TRAINING),
             arm("bag of words", "BagOfWords", NO_TRAINING),
         ],
-    },
-    "tables": {  # 08: facts into a sentence
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "settings": {"task": "tables"},
-        "arms": main_methods(TABLE_TEXT, measure="test_slot_recall"),
-    },
-    "nepali": {  # 08: a script that the base has never seen
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "needs": ["test_items_third"],
-        "settings": {"task": "nepali"},
-        "arms": [
-            {**one, "needs": ["test_items_third"]} if one is NGRAM else one
-            for one in main_methods(NEPALI_TEXT, WITH_EMBEDDINGS, EMBEDDINGS,
-                                    measure="test_items_third")
+        task="moods",
+    ),
+    # 08: facts into a sentence
+    "tables": best(main_methods(TABLE_TEXT, measure="test_slot_recall"), task="tables"),
+    # 08: a script that the base has never seen
+    "nepali": best(
+        [
+            {**one, "needs": [THIRD]} if one is NGRAM else one
+            for one in main_methods(NEPALI_TEXT, WITH_EMBEDDINGS, EMBEDDINGS, measure=THIRD)
         ],
-    },
-    "code": {  # 08: another language, in letters that it knows
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "settings": {"task": "code"},
-        "arms": main_methods(CODE_TEXT, WITH_EMBEDDINGS, EMBEDDINGS, measure="test_parses"),
-    },
-    "union": {  # 08: do the embeddings beside LoRA want a higher rate of their own?
-        "plan": "best",
-        "seeds": 5,
-        "items": True,
-        "needs": ["test_items_third"],
-        "settings": {"task": "nepali"},
-        "arms": [
+        needs=(THIRD,),
+        task="nepali",
+    ),
+    # 08: another language, in letters that it knows
+    "code": best(
+        main_methods(CODE_TEXT, WITH_EMBEDDINGS, EMBEDDINGS, measure="test_parses"), task="code"
+    ),
+    # 08: do the embeddings beside LoRA want a higher rate of their own?
+    "union": best(
+        [
             {
                 **WITH_EMBEDDINGS, "arm": f"{WITH_EMBEDDINGS['arm']}, factor {factor:g}",
                 "method": {**WITH_EMBEDDINGS["method"], "rate_factors": {"weights": factor}},
             }
             for factor in (0.1, 1, 3)
         ],
-    },
+        needs=(THIRD,),
+        task="nepali",
+    ),
     "rows": {  # 08: how many examples are needed (500, all: see `poems`)
         "plan": "best",
         "seeds": 5,
@@ -349,13 +340,9 @@ EXPERIMENTS = {
         "arms": varied([*MAIN, text_prefix(TEXT)], "train_rows", [8, 32, 128]),
     },
     **{  # 08: the same on the other tasks; not made yet, see data/results/README.md
-        f"rows-{task}": {
-            "plan": "best",
-            "seeds": 5,
-            "items": True,
-            "settings": {"task": task},
-            "arms": varied([*MAIN, text_prefix(text)], "train_rows", [8, 32, 128]),
-        }
+        f"rows-{task}": best(
+            varied([*MAIN, text_prefix(text)], "train_rows", [8, 32, 128]), task=task
+        )
         for task, text in TEXTS.items()
     },
     "budget": {  # 08: how many steps are needed (150: see `poems`)

@@ -11,7 +11,6 @@ the median is kept. What disturbs a round disturbs both. Time is that of the pro
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
@@ -64,7 +63,7 @@ def measure(base: str, rounds: int, steps: int) -> dict:
     model, _, task, facts = sweep.materials(base, settings["task"])
     configs = {arm: {**settings, "method": spec} for arm, spec in trained_arms().items()}
     methods = {
-        arm: sweep.make_method(config["method"], config, sweep.ROOT / "build" / "starts")
+        arm: sweep.make_method(config["method"], config, sweep.STARTS)
         for arm, config in configs.items()
     }
     first = collate(task.train[: settings["batch_size"]], model.config.pad_token_id)
@@ -76,7 +75,7 @@ def measure(base: str, rounds: int, steps: int) -> dict:
     names = [*methods]
     for number in range(WARM_UP + rounds):
         turn = number % len(names)
-        for arm in names[turn:] + names[:turn]:  # each is first once, and last once
+        for arm in names[turn:] + names[:turn]:  # each has its turn at the first place
             config = {**configs[arm], "seed": number}
             with methods[arm].attach(model):
                 _, found = sweep.train(
@@ -123,5 +122,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.environ["OMP_NUM_THREADS"] = "1"
     sys.exit(main())

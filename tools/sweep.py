@@ -42,6 +42,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import baselines  # noqa: E402
 import grid  # noqa: E402
 
+from peft_lab.claims import ITEMS  # noqa: E402
 from peft_lab.paths import data_dir  # noqa: E402
 from peft_lab.results import best_learning_rate  # noqa: E402
 
@@ -49,6 +50,7 @@ CURVE_POINTS = 15
 WRITTEN_ROWS, WRITTEN_TOKENS = 100, 100  # of test rows and of each text that is written for one
 MOST_LABELS = 12  # of a task that is scored by accuracy too
 UNTRAINED = ("Base", "WrittenPrompt", *baselines.KINDS)  # nothing in them is random
+STARTS = ROOT / "build" / "starts"  # what other runs begin with
 ATTEMPTS = 2  # of a run whose process died; one process that dies takes its neighbours along
 
 
@@ -227,7 +229,7 @@ def run(config: dict, *, items: bool, starts: Path) -> dict:
             found["file_bytes"] = sum(file.stat().st_size for file in Path(folder).iterdir())
     if method is None:
         scores["test_item_tokens"] = baselines.scored_tokens(task.test)
-    weights = ("test_item_tokens", "test_item_third_bytes", "story_item_tokens")
+    weights = [weight for _, weight in ITEMS.values()]
     for name, value in scores.items():  # the texts' weights are the same in all: the base's will do
         if "item" not in name or (items and (method is None or name not in weights)):
             found[name] = value
@@ -550,7 +552,7 @@ class Plan:
         there each run needs what is needed of the chosen ones."""
         tried += self._rates(arm)
         grid_plan = self.experiments[experiment]["plan"] == "grid"
-        seeds = self._seeds(experiment) if grid_plan else self._seeds(experiment)[:1]
+        seeds = self._rate_seeds(experiment)
         pairs = [(rate, seed) for rate in tried for seed in seeds]
         yield self._lacking(experiment, arm, pairs, needs if grid_plan else ())
         while not grid_plan:
@@ -601,6 +603,11 @@ class Plan:
     def _seeds(self, experiment: str) -> list[int]:
         return list(range(self.experiments[experiment]["seeds"]))
 
+    def _rate_seeds(self, experiment: str) -> list[int]:
+        """Those that every rate is tried with."""
+        seeds = self._seeds(experiment)
+        return seeds if self.experiments[experiment]["plan"] == "grid" else seeds[:1]
+
     def _random(self, arm: dict) -> bool:
         return arm["method"]["kind"] not in UNTRAINED
 
@@ -639,8 +646,7 @@ class Plan:
 
     def _runs(self, experiment: str, arm: dict, rates: list) -> list[dict]:
         """The finished runs that decide about the rate."""
-        plan = self.experiments[experiment]["plan"]
-        seeds = self._seeds(experiment) if plan == "grid" else self._seeds(experiment)[:1]
+        seeds = self._rate_seeds(experiment)
         items = self.keeps_items(experiment, arm)
         configs = [self.config(experiment, arm, rate, seed) for rate in rates for seed in seeds]
         found = [self.store.get(experiment, config, arm, items) for config in configs]
@@ -684,7 +690,7 @@ class Sweep:
 
     def __init__(self, plan: Plan, names: list[str], jobs: int = 1, starts: Path | None = None):
         self.plan, self.names, self.jobs = plan, names, jobs
-        self.starts = starts or ROOT / "build" / "starts"
+        self.starts = starts or STARTS
         self.attempts: dict[str, int] = {}
         self.seconds: list[float] = []
 
@@ -882,16 +888,16 @@ def main(arguments: list[str] | None = None) -> int:
         settings["steps"] = args.steps
     store = Store(folder, retry=args.retry)
     plan = Plan(grid.EXPERIMENTS, store, settings)
-    chosen = args.experiment or [name for name in names if plan.has_base(name)]
+    away = [name for name in names if not plan.has_base(name)]
+    chosen = args.experiment or [name for name in names if name not in away]
     if args.list:
         show_list(plan, args.experiment or names)
         return 0
-    for experiment in names:
-        if not plan.has_base(experiment):
-            lacks = f"{plan.settings(experiment)['base']} is not pre-trained (tools/pretrain.py)"
-            if experiment in (args.experiment or ()):
-                parser.error(f"{experiment} cannot be made: {lacks}")
-            print(f"{experiment} is left out: {lacks}")
+    for experiment in away:
+        lacks = f"{plan.settings(experiment)['base']} is not pre-trained (tools/pretrain.py)"
+        if experiment in chosen:
+            parser.error(f"{experiment} cannot be made: {lacks}")
+        print(f"{experiment} is left out: {lacks}")
     for experiment in chosen:
         base, task = (plan.settings(experiment)[name] for name in ("base", "task"))
         store.facts[base, task] = materials(base, task)[3]
@@ -899,7 +905,7 @@ def main(arguments: list[str] | None = None) -> int:
     if outdated:
         print(f"{outdated} runs are of another base or task than those at hand: made again")
     if args.check:
-        return 0 if check(store, ROOT / "build" / "starts") else 1
+        return 0 if check(store, STARTS) else 1
     sweep = Sweep(plan, chosen, args.jobs)
     try:
         made = sweep.work()
