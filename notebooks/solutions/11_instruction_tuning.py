@@ -79,7 +79,7 @@ WRONG_11A = {
 
 def solution_11b(rows, test):
     jobs = {r["family"] for r in test if r["rung"] == "new task"}
-    words = {r["wording"] for r in test if r["rung"] == "new words"}
+    words = {r["wording"] for r in test if r["rung"] != "seen words"}
     sentences = {r["sentence"] for r in test}
     return [
         r
@@ -95,7 +95,7 @@ def variant_11b(rows, test):
         return (
             row["sentence"] == other["sentence"]
             or (
-                other["rung"] == "new words"
+                other["rung"] != "seen words"
                 and row["wording"] == other["wording"]
             )
             or (
@@ -113,7 +113,9 @@ def _without(rows, test, *locks):
         jobs = {r["family"] for r in test if r["rung"] == "new task"}
         kept = [r for r in kept if r["family"] not in jobs]
     if "words" in locks:
-        words = {r["wording"] for r in test if r["rung"] == "new words"}
+        words = {
+            r["wording"] for r in test if r["rung"] != "seen words"
+        }
         kept = [r for r in kept if r["wording"] not in words]
     if "sentence" in locks:
         sentences = {r["sentence"] for r in test}
@@ -129,10 +131,10 @@ def wrong_11b_job(rows, test):
     return _without(rows, test, "words", "sentence")
 
 
-def wrong_11b_job_by_words(rows, test):
-    known = {r["wording"] for r in test if r["rung"] == "new task"}
-    rest = _without(rows, test, "words", "sentence")
-    return [r for r in rest if r["wording"] not in known]
+def wrong_11b_one_rung(rows, test):
+    words = {r["wording"] for r in test if r["rung"] == "new words"}
+    rest = _without(rows, test, "job", "sentence")
+    return [r for r in rest if r["wording"] not in words]
 
 
 def wrong_11b_words(rows, test):
@@ -203,9 +205,9 @@ VARIANTS_11B = {"row against row": variant_11b}
 WRONG_11B = {
     "everything": ("everything", wrong_11b_all),
     "the new task trained": ("the new task", wrong_11b_job),
-    "the new task by its words": (
-        "the new task",
-        wrong_11b_job_by_words,
+    "the new task's words trained": (
+        "the new task's words",
+        wrong_11b_one_rung,
     ),
     "new words trained": ("the new words", wrong_11b_words),
     "sentences trained": ("the sentences", wrong_11b_sentences),

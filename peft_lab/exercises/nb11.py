@@ -94,10 +94,10 @@ def check_11a(sheet: Sheet, answer) -> None:
 
 
 def may_train(rows: list[dict], test: list[dict]) -> list[dict]:
-    """The rows that leave the ladder honest: none of a new task, none in new words, no sentence
-    of the test."""
+    """The rows that leave the ladder honest: none of a new task, none in words that are to be
+    new, no sentence of the test."""
     families = {row["family"] for row in test if row["rung"] == "new task"}
-    wordings = {row["wording"] for row in test if row["rung"] == "new words"}
+    wordings = {row["wording"] for row in test if row["rung"] != "seen words"}
     sentences = {row["sentence"] for row in test}
     return [
         row for row in rows
@@ -128,6 +128,7 @@ POOL = [
     _row("who", "Name the animal.", GOAT),
     _row("who", "Name the animal.", OWL),  # a sentence of the test, for another job
     _row("who", "Name the animal.", FOX),  # and one of the rung "seen words"
+    _row("who", "Name the place.", GOAT),  # the new task's words, for a job that may be trained
 ]
 
 
@@ -149,7 +150,7 @@ def check_11b(sheet: Sheet, answer) -> None:
     def given(row: dict) -> bool:
         return row in rows
 
-    bell, cat, new_words, new_task, goat, owl, fox = POOL
+    bell, cat, new_words, new_task, goat, owl, fox, place = POOL
     sheet.wrong("turned round", "These are the rows to keep *out*: the others may be trained.",
                 rows == [row for row in POOL if row not in target])  # fmt: skip
     sheet.wrong("a row twice", "A row comes back more than once. (A loop over the test inside a "
@@ -161,8 +162,8 @@ def check_11b(sheet: Sheet, answer) -> None:
     sheet.wrong(
         "words of the test",
         "You dropped \"Day or night?\" for the job \"time\". The test calls these words, and this "
-        "job, seen: they must be trained, or nothing is seen. Only the wordings of the rung \"new "
-        "words\" and the families of the rung \"new task\" are kept back.",
+        "job, seen: they must be trained, or nothing is seen. Only the wordings of the two other "
+        "rungs and the families of the rung \"new task\" are kept back.",
         not given(bell) and given(goat),
     )  # fmt: skip
     sheet.wrong("nothing left", "You dropped \"Name the animal.\" about the goat, which does no "
@@ -182,6 +183,12 @@ def check_11b(sheet: Sheet, answer) -> None:
         "the rung \"seen words\" under another name.",
         given(new_words),
     )  # fmt: skip
+    sheet.wrong(
+        "the new task's words",
+        '"Name the place." is trained, for another job. On the rung "new task" the words are new '
+        "as well as the job.",
+        given(place),
+    )
     sheet.wrong(
         "seen words, seen sentence",
         "\"A fox is awake.\" stands on the rung \"seen words\" and is trained. There the *words* "
@@ -317,5 +324,6 @@ def _pairs(value) -> list[frozenset] | None:
 def _told(pairs, value=None):
     if pairs is None:  # what is no pairs is shown as it came
         return value
-    lines = sorted(" | ".join(sorted(pair)) for pair in pairs)
-    return "\n".join(lines) or "none"
+    order = list(ARMS).index  # as the notebook lists them, a pair either way round
+    told = sorted((sorted(pair, key=order) for pair in pairs), key=lambda pair: order(pair[0]))
+    return "\n".join(map(" | ".join, told)) or "none"
