@@ -106,11 +106,12 @@ def recommend(
             raise ValueError(f"{name} must be a number from 1 on, not {value!r}.")
     rows = trained(TASKS[task])
     method, first = _first_choice(rows, TASKS[task], wish)
-    told = [first, _without_training(TASKS[task])]
+    if task == "style":
+        count = min(ROWS, key=lambda n: _times_apart(n, examples))
+    told = [first, _without_training(TASKS[task], count)]
     if task != "style":
         told.append(_rows_not_tried(TASKS[task]))
     else:
-        count = min(ROWS, key=lambda n: _times_apart(n, examples))
         best_of_few, few = _few_rows(count, examples)
         told.append(few)
         if wish == "quality" and count < ROWS[-1]:
@@ -209,8 +210,13 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
     return chosen, Sentence(text, _all(rows[best]), _scale(rows[best], TRAIN_ROWS[task], field))
 
 
-def untrained_rival(task: str) -> tuple[str, str, Row, str]:
+def untrained_rival(task: str, count: int | None = None) -> tuple[str, str, Row, str]:
     """The best of what needs no training of a model, beside the best method by one measure.
+
+    Args:
+        task: as `load_task` names it.
+        count: rows that the methods were trained on; None: all. From fewer, only what has read no
+            row at all is a rival: the others read all of them.
 
     Returns:
         (both in words, and how far apart they are; "ahead" or "behind" where the rival is shown to
@@ -219,6 +225,9 @@ def untrained_rival(task: str) -> tuple[str, str, Row, str]:
     """
     rows = _all_arms(task)
     rivals = [name for name in UNTRAINED[1:] if name in rows]
+    if count not in (None, TRAIN_ROWS[task]):
+        rivals = ["written prompt"]
+        rows = {name: rows[name] for name in ("base", *rivals)} | _by_rows(count)
     field, unit, best_is = MEASURES[task]
     if not any(field in rows[name].runs[0] for name in rivals):
         field, unit, best_is = MEASURES["poems"]  # counting has no third bytes: by all tokens
@@ -243,17 +252,22 @@ def untrained_rival(task: str) -> tuple[str, str, Row, str]:
     }[outcome]
     told = (
         f"{rival}, {_mean(rows[rival], field):.3f} {unit} (by this measure {best}, from "
-        f"{TRAIN_ROWS[task]} rows: {_mean(rows[best], field):.3f}). {leader} is ahead by {apart}: "
-        f"{found}."
+        f"{count or TRAIN_ROWS[task]} rows: {_mean(rows[best], field):.3f}). {leader} is ahead by "
+        f"{apart}: {found}."
     )
     return told, outcome, rows[best], field
 
 
-def _without_training(task: str) -> Sentence:
+def _without_training(task: str, count: int) -> Sentence:
     """A method must beat what needs no training of a model to be worth its cost."""
-    told, _, best, field = untrained_rival(task)
-    scale = f"{_scale(best, TRAIN_ROWS[task], field)}; without training 1 run, the same rows"
-    return Sentence(f"Without training a model: {told}", _all(best), scale)
+    told, _, best, field = untrained_rival(task, count)
+    evidence, scale = _all(best), _scale(best, count, field)
+    if count == TRAIN_ROWS[task]:
+        scale += "; without training 1 run, the same rows"
+    else:
+        evidence += f"; --experiment {task}: written prompt"
+        scale += "; without training 1 run"
+    return Sentence(f"Without training a model: {told}", evidence, scale)
 
 
 def _all(row: Row) -> str:
@@ -265,6 +279,8 @@ def _scale(row: Row, count: int, field: str = "test_nats") -> str:
     """On what a sentence was seen; and what chose the rates, where another measure judges."""
     first = row.runs[0]
     told = f"{first['base']}, {first['steps']} steps, {count} rows, {row.seeds} seeds"
+    if first["experiment"] == "rows":
+        told += ", learning rates chosen on 100 other rows"
     return told if field == "test_nats" else f"{told}, learning rates chosen by validation loss"
 
 

@@ -42,6 +42,10 @@ def test_a_sentence_cites_each_arm_that_it_names_and_its_scale(task, wish, examp
             assert source.endswith("--experiment rows" if few else "--experiment poems")
             tried = {f"{name}, {rows} train_rows" if few else name for name in guide.BY_ROWS}
             assert set(cited.split("; ")) == tried and f"From {rows} poems" in sentence.text
+        elif task == "style" and examples == 8 and sentence.text.startswith("Without"):
+            assert source.endswith("--experiment rows")
+            assert cited == "all arms; --experiment poems: written prompt"
+            assert rows == "8" and "8 rows" in sentence.text
         else:
             assert source.endswith(f"--experiment {TASKS[task]}") and cited == "all arms"
             assert rows == str(guide.TRAIN_ROWS[TASKS[task]]) and f"{rows} rows" in sentence.text
@@ -217,6 +221,21 @@ def test_few_examples_are_judged_as_in_the_notebook():
     assert said[8].endswith("0.05 ahead of none of the others.")
     assert said[32].endswith("0.05 ahead of prefix (text).")
     assert said[128].endswith("0.05 ahead of LoRA 8, prefix (text), prompt.")
+
+
+@pytest.mark.parametrize("count, ahead", [(8, 4.425), (32, 4.225), (128, 4.011)])
+def test_few_examples_are_compared_with_a_written_request_at_their_own_number(count, ahead):
+    """From 8 poems a method gains little on words alone: 500 poems' loss must not stand there."""
+    told, outcome, best, field = guide.untrained_rival("poems", count)
+    assert f"(by this measure full, from {count} rows: {ahead})" in told and field == "test_nats"
+    asked = guide._all_arms("poems")["written prompt"].loss.mean
+    assert f"full is ahead by {asked - best.loss.mean:+.3f}" in told and "5-gram" not in told
+    assert outcome == "behind"
+    said = recommend("style", examples=count)
+    assert sum(told in sentence.text for sentence in said.sentences) == 1
+    for sentence in said.sentences:
+        few = f"{count} rows" in sentence.scale
+        assert ("chosen on 100 other rows" in sentence.scale) == few
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if task != "style"])

@@ -59,6 +59,13 @@ def wrong_08a_test_edge(runs):
     return _choose(runs, "test_nats", False)
 
 
+def wrong_08a_both(runs):
+    added = [
+        r | {"sum": r["validation_nats"] + r["test_nats"]} for r in runs
+    ]
+    return _choose(added, "sum", True)
+
+
 def wrong_08a_edge(runs):
     return _choose(runs, "validation_nats", False)
 
@@ -182,6 +189,7 @@ WRONG_08A = {
     "edges left out": ("arms missing", wrong_08a_left_out),
     "chosen on test": ("on test", wrong_08a_test),
     "chosen on test, edge too": ("on test", wrong_08a_test_edge),
+    "validation and test added": ("test takes part", wrong_08a_both),
     "edge accepted": ("edge accepted", wrong_08a_edge),
     "one rate for all": ("one rate for all", wrong_08a_one),
     "NaN wins": ("NaN wins", wrong_08a_nan),
