@@ -251,13 +251,13 @@ def wrong_05b_init_0(block):
     return _hooked(block, start=torch.zeros)
 
 
-def _hooked_as(block, act):
-    """Vectors at zero; `act(x, vector)` says what a hook does."""
+def _hooked_as(block, act, start=torch.zeros):
+    """`act(x, vector)` says what a hook does."""
     at, down = block.self_attn, block.mlp.down_proj
     scale = {
-        "k": nn.Parameter(torch.zeros(at.k_proj.out_features)),
-        "v": nn.Parameter(torch.zeros(at.v_proj.out_features)),
-        "ff": nn.Parameter(torch.zeros(down.in_features)),
+        "k": nn.Parameter(start(at.k_proj.out_features)),
+        "v": nn.Parameter(start(at.v_proj.out_features)),
+        "ff": nn.Parameter(start(down.in_features)),
     }
     at.k_proj.register_forward_hook(lambda m, x, y: act(y, scale["k"]))
     at.v_proj.register_forward_hook(lambda m, x, y: act(y, scale["v"]))
@@ -273,6 +273,10 @@ def wrong_05b_one_plus(block):
 
 def wrong_05b_adds(block):
     return _hooked_as(block, lambda x, vector: x + vector)
+
+
+def wrong_05b_adds_ones(block):
+    return _hooked_as(block, lambda x, vector: x + vector, torch.ones)
 
 
 def wrong_05b_scales_q(block):
@@ -344,6 +348,7 @@ WRONG_05B = {
     "starts at 0": ("init 0", wrong_05b_init_0),
     "1 + k, from 0": ("another factor", wrong_05b_one_plus),
     "adds, from 0": ("another factor", wrong_05b_adds),
+    "adds, from 1": ("not times", wrong_05b_adds_ones),
     "scales the queries too": ("scales q", wrong_05b_scales_q),
     "scales what down_proj puts out": (
         "after down_proj",

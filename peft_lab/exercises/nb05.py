@@ -399,6 +399,12 @@ def check_05b(sheet: Sheet, answer) -> None:
     for kind, text, wrong in _slips_05b(scales):
         sheet.wrong(kind, text, same(trained, wrong, 1e-4) and not same(trained, target, 1e-4))
     sheet.wrong(
+        "not times",
+        "Your vectors are all 1, and the logits at the start are not those of the block. So a hook "
+        "does something else than multiply by its vector. Adds it, maybe, as an adapter would?",
+        all(bool((v == 1).all()) for v in given.values()) and not same(start, base, 1e-4),
+    )
+    sheet.wrong(
         "start",
         "At the start the logits are not those of the block: the vectors should all be 1.",
         not same(start, base, 1e-4),
