@@ -27,15 +27,14 @@ def solution_07a(config, budget, share):
 
 def variant_07a(config, budget, share):
     d = config.hidden_size
-    kv = config.num_key_value_heads * config.head_dim
-    one = config.num_hidden_layers * (3 * d + kv)
     vectors = math.floor(share * budget / d)
-    return [vectors, math.floor((budget - vectors * d) / one)]
+    return [vectors, math.floor((budget - vectors * d) / _one(config))]
 
 
 def _one(config):
-    kv = config.num_key_value_heads * config.head_dim
-    return config.num_hidden_layers * (3 * config.hidden_size + kv)
+    heads = config.num_attention_heads + config.num_key_value_heads
+    out = heads * config.head_dim
+    return config.num_hidden_layers * (2 * config.hidden_size + out)
 
 
 def wrong_07a_unequal(config, budget, share):
@@ -69,7 +68,16 @@ def wrong_07a_one_layer(config, budget, share):
 def wrong_07a_kv(config, budget, share):
     d = config.hidden_size
     vectors = int(share * budget) // d
-    one = config.num_hidden_layers * 4 * d
+    q = config.num_attention_heads * config.head_dim
+    one = config.num_hidden_layers * 2 * (d + q)
+    return vectors, (budget - vectors * d) // one
+
+
+def wrong_07a_head(config, budget, share):
+    d, heads = config.hidden_size, config.num_attention_heads
+    v = config.num_key_value_heads * (d // heads)
+    vectors = int(share * budget) // d
+    one = config.num_hidden_layers * (3 * d + v)
     return vectors, (budget - vectors * d) // one
 
 
@@ -96,7 +104,8 @@ def wrong_07a_halves(config, budget, share):
 def wrong_07a_one_layer_wide(config, budget, share):
     d = config.hidden_size
     vectors = int(share * budget) // d
-    return vectors, (budget - vectors * d) // (4 * d)
+    q = config.num_attention_heads * config.head_dim
+    return vectors, (budget - vectors * d) // (2 * (d + q))
 
 
 def wrong_07a_product(config, budget, share):
@@ -126,6 +135,7 @@ WRONG_07A = {
     "rounds the rank": ("over budget", wrong_07a_rounds_rank),
     "one layer": ("layers once", wrong_07a_one_layer),
     "v as wide as q": ("kv width", wrong_07a_kv),
+    "heads of width d / heads": ("head width", wrong_07a_head),
     "a prompt in each layer": (
         "prompt in layers",
         wrong_07a_prompt_layers,
@@ -190,6 +200,14 @@ def wrong_07b_mean(h, change, weight, bias):
 def wrong_07b_mean_gate(h, change, weight, bias):
     gate = torch.sigmoid(h @ weight + bias).mean(1)  # (B,)
     return h + gate[:, None, None] * change
+
+
+def wrong_07b_one_mean(h, change, weight, bias):
+    return h + torch.sigmoid(h @ weight + bias).mean() * change
+
+
+def wrong_07b_half(h, change, weight, bias):
+    return h + 0.5 * change
 
 
 def wrong_07b_upside_down(h, change, weight, bias):
@@ -291,6 +309,10 @@ WRONG_07B = {
         "looks ahead", (solution_07b_new_gate, wrong_07b_mean)),
     "the mean of the gates": (
         "looks ahead", (solution_07b_new_gate, wrong_07b_mean_gate)),
+    "one mean for all": (
+        "looks ahead", (solution_07b_new_gate, wrong_07b_one_mean)),
+    "one half for ever": (
+        "no score", (solution_07b_new_gate, wrong_07b_half)),
     "one minus": (
         "upside down", (solution_07b_new_gate, wrong_07b_upside_down)),
     "0 or 1": (
@@ -433,6 +455,20 @@ def wrong_07c_luckiest(hybrid, part):
     return interval(a[seed] - b[seed] for seed in a)
 
 
+def wrong_07c_first_seed(hybrid, part):
+    def chosen(runs):
+        first = [run for run in runs if run["seed"] == 0]
+        best = min(first, key=lambda run: run["validation_nats"])
+        return _by_seed(runs, best["learning_rate"])
+
+    a, b = chosen(part), chosen(hybrid)
+    return interval(a[seed] - b[seed] for seed in a)
+
+
+def wrong_07c_rounded(hybrid, part):
+    return tuple(round(end, 3) for end in solution_07c(hybrid, part))
+
+
 def wrong_07c_ignored(hybrid, part):
     a = {run["seed"]: run["test_nats"] for run in part}
     b = {run["seed"]: run["test_nats"] for run in hybrid}
@@ -518,6 +554,8 @@ WRONG_07C = {
     "sorted": ("sorted", wrong_07c_sorted),
     "a rate for each seed": ("rate for each seed", wrong_07c_each_seed),
     "rate of the luckiest run": ("luckiest run", wrong_07c_luckiest),
+    "rate of the first seed": ("one seed", wrong_07c_first_seed),
+    "rounded": ("rounded", wrong_07c_rounded),
     "rates ignored": ("rates ignored", wrong_07c_ignored),
     "all pairs": ("every rate", wrong_07c_all),
     "one rate for both": ("one rate", wrong_07c_one_rate),
