@@ -14,7 +14,7 @@ import torch
 
 from peft_lab import scored_nll
 from peft_lab.exercises import CHECKS, NOT_YET, RIGHT, nb00, nb08
-from peft_lab.exercises.core import Sheet, Verdict
+from peft_lab.exercises.core import Sheet, Verdict, same
 from peft_lab.paths import data_dir, notebooks_dir
 
 
@@ -876,3 +876,9 @@ def test_09a_each_slip_has_numbers_of_its_own():
         CHECKS["09a"](lambda *a, fn=fn, given=given: given.append(fn(*a)) or given[-1])
         numbers[name] = tuple(given)
     assert len(set(numbers.values())) == len(answers), numbers
+
+
+@pytest.mark.parametrize("target", [0.25, 3, (0.25, 3), True])
+def test_a_text_is_no_number(target):
+    told = str(target) if not isinstance(target, tuple) else tuple(map(str, target))
+    assert same(target, target) and not same(told, target)

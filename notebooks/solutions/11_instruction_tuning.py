@@ -7,6 +7,8 @@ diagnosis that its checker gives.
 from math import exp
 from statistics import fmean
 
+import numpy as np
+
 # ---- 11a: worth ------------------------------------------------------
 
 
@@ -60,6 +62,15 @@ def wrong_11a_lists(own, swapped, tokens):
     return (swapped - own) / sum(tokens)
 
 
+def wrong_11a_array(own, swapped, tokens):
+    return (np.array(swapped) - np.array(own)) / np.array(tokens)
+
+
+def wrong_11a_weighted(own, swapped, tokens):
+    rows = zip(own, swapped, tokens, strict=True)
+    return sum((b - a) * n for a, b, n in rows) / sum(tokens)
+
+
 VARIANTS_11A = {"two losses": variant_11a}
 WRONG_11A = {
     "own less swapped": ("sign", wrong_11a_sign),
@@ -72,6 +83,8 @@ WRONG_11A = {
     "never below zero": ("not negative", wrong_11a_positive),
     "one a row": ("a list", wrong_11a_each),
     "lists subtracted": ("lists", wrong_11a_lists),
+    "an array": ("a list", wrong_11a_array),
+    "rows weighted by tokens": ("weighted", wrong_11a_weighted),
 }
 
 # ---- 11b: may_train --------------------------------------------------
@@ -325,6 +338,18 @@ def wrong_11c_settings(arms, thing):
     ]
 
 
+def wrong_11c_first_round(arms, thing):
+    names = list(arms)
+    for i, a in enumerate(names):
+        found = [
+            (a, b)
+            for b in names[i + 1 :]
+            if [k for k in arms[a] if arms[a][k] != arms[b][k]]
+            == [thing]
+        ]
+        return found
+
+
 def wrong_11c_first(arms, thing):
     return solution_11c(arms, thing)[:1]
 
@@ -345,6 +370,10 @@ WRONG_11C = {
     "all pairs": ("two at once", wrong_11c_every),
     "none": ("nothing found", wrong_11c_none),
     "the first pair only": ("the first pair only", wrong_11c_first),
+    "return after the first round": (
+        "the first pair only",
+        wrong_11c_first_round,
+    ),
     "neighbours only": ("some missing", wrong_11c_neighbours),
     "settings in place of names": ("not pairs", wrong_11c_settings),
 }

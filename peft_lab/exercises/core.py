@@ -237,6 +237,8 @@ def _tell(sheet: Sheet, verdict: Verdict, prediction: bool) -> None:
 def same(value: Any, target: Any, tolerance: float = 1e-5) -> bool:
     """Equal: tensors by shape and values, numbers by value, the rest by ==. Never raises."""
     try:
+        if isinstance(value, str | bytes) and not isinstance(target, str | bytes):
+            return False  # "0.25" is no number
         if isinstance(target, torch.Tensor):
             if not isinstance(value, torch.Tensor) or value.shape != target.shape:
                 return False

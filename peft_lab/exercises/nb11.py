@@ -31,7 +31,8 @@ def check_11a(sheet: Sheet, answer) -> None:
     ):
         sheet.case(f"{name}: own {own}, swapped {swapped}, tokens {tokens}", target, value)
     sheet.wrong("a list", "One number comes back for all rows together, not one a row.",
-                any(isinstance(value, list | tuple) for value in values))  # fmt: skip
+                any(isinstance(value, list | tuple) or getattr(value, "ndim", 0)
+                    for value in values))  # fmt: skip
     for value in values:
         sheet.broken(value, {"unsupported operand": ("lists", "A list cannot be subtracted from a "
                                                      "list: sum() both first.")})  # fmt: skip
@@ -50,6 +51,12 @@ def check_11a(sheet: Sheet, answer) -> None:
         "You took the mean of the rows' means. Then a token of a one-word answer counts many "
         "times a token of a sentence. All nats over all tokens, as the loss does it.",
         given(lambda o, s, t: fmean((b - a) / n for a, b, n in zip(o, s, t, strict=True))),
+    )
+    sheet.wrong(
+        "weighted",
+        "You multiplied each row by its tokens. own and swapped hold the nats of the whole answer "
+        "already: add them up, and divide once.",
+        given(lambda o, s, t: sum((b - a) * n for a, b, n in zip(o, s, t, strict=True)) / sum(t)),
     )
     sheet.wrong(
         "a row",
@@ -302,8 +309,9 @@ def check_11c(sheet: Sheet, answer) -> None:
         "the first pair only",
         "Each of your pairs is right, but most are missing: only the first was found. (A return "
         "inside the loop ends it there.)",
-        all(pairs and pairs[0] in targets[thing] for thing, pairs in found.items())
-        and all(len(pairs) == 1 for pairs in found.values()),
+        all(
+            len(pairs) <= 1 and set(pairs) <= set(targets[thing]) for thing, pairs in found.items()
+        ),
     )
     sheet.wrong("some missing", "Each of your pairs is right. Some are missing: every pair of arms "
                 "must be asked, not only neighbours.",
