@@ -414,6 +414,7 @@ BAD = [
     (lambda: plots.spectra({"a": [0.0]}, TITLE), r"\['a'\] have no singular value"),
     (lambda: plots.against_energy({"a": [(1.2, 4.0)]}, TITLE), "from 0 to 1"),
     (lambda: plots.learn_forget({"a": {}}, TITLE), "a point at least"),
+    (lambda: plots.learn_forget({"a": {1: (0, 0)}}, TITLE, frame=["b"]), "frame: .'b'. are not"),
     (lambda: plots.gains_by_task({}, TITLE, zeros={}, counts={}, **MANY), "nothing"),
     (lambda: plots.gains_by_task({"code": {"a": RUNS}}, TITLE, zeros={}, counts={}, **MANY),
      "what is 0 for 'code'"),
@@ -629,3 +630,20 @@ def test_cut_in_places_colours_what_is_trained(place, trained):
     figure = plots.cut_in_places(TITLE, [place])
     tint = to_rgba(plots.pictures.TINTS[style.VERMILION])
     assert sum(patch.get_facecolor() == tint for patch in figure.axes[0].patches) == trained
+
+
+def test_a_ruined_point_does_not_squeeze_the_others():
+    """It stands at the edge, with its own numbers beside it."""
+    lines = {
+        "full": {1e-4: (0.3, 0.1), 1e-3: (0.6, 0.4)},
+        "yours": {0.3: (-1.6, 3.0), 0.1: (0.5, 0.2)},
+    }
+    (axes,) = plots.learn_forget(lines, TITLE, frame=["full"]).figure.axes
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    assert 0 < left < 0.3 and 0.6 < right < 0.8 and low < 0.1 and 0.4 < high < 0.6
+    texts = [text.get_text() for text in axes.texts]
+    assert "0.3, outside: learned -1.60, forgotten +3.00" in texts and "0.1" in texts
+    places = [line.get_xydata().tolist() for line in axes.lines]
+    assert [[0.5, 0.2], [left, high]] in places
+    (axes,) = plots.learn_forget(lines, TITLE).figure.axes  # without a frame all set the axes
+    assert axes.get_xlim()[0] < -1.6 and axes.get_ylim()[1] > 3

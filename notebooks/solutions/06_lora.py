@@ -86,6 +86,10 @@ def wrong_06a_transposed(x, y, A, B, alpha):
     return y + alpha / len(A) * (x @ A @ B)
 
 
+def wrong_06a_detached(x, y, A, B, alpha):
+    return solution_06a_lora_output(x, y, A.detach(), B, alpha)
+
+
 def wrong_06a_no_y(x, y, A, B, alpha):
     return alpha / len(A) * (x @ A.T @ B.T)
 
@@ -116,6 +120,7 @@ WRONG_06A = {
     ),
     "all directions alike": ("all alike", (wrong_06a_ones, _OUTPUT)),
     "without alpha / rank": ("no scale", (_START, wrong_06a_no_scale)),
+    "A detached": ("no gradient", (_START, wrong_06a_detached)),
     "alpha alone": ("alpha only", (_START, wrong_06a_alpha_only)),
     "rank / alpha": ("upside down", (_START, wrong_06a_upside_down)),
     "alpha / sqrt(rank)": (
@@ -211,6 +216,12 @@ def wrong_06b_subtracts(layer):
     layer.hook_on = True
 
 
+def wrong_06b_zeroes(layer):
+    solution_06b_merge(layer)
+    layer.hook_on = True
+    layer.B = torch.zeros_like(layer.B)
+
+
 def wrong_06b_asleep(layer):
     layer.weight = layer.kept
 
@@ -230,6 +241,10 @@ WRONG_06B = {
         (wrong_06b_aliased, _UNMERGE),
     ),
     "subtracts": ("by subtraction", (_MERGE, wrong_06b_subtracts)),
+    "B zeroed in place of the hook": (
+        "change lost",
+        (wrong_06b_zeroes, _UNMERGE),
+    ),
     "hook not woken": ("asleep", (_MERGE, wrong_06b_asleep)),
 }
 
@@ -306,6 +321,12 @@ def wrong_06c_k_for_q(config, rank):
     return config.num_hidden_layers * both
 
 
+def wrong_06c_one_a(config, rank):
+    d, e = config.hidden_size, config.head_dim
+    out = (config.num_attention_heads + config.num_key_value_heads) * e
+    return config.num_hidden_layers * rank * (d + out)
+
+
 def wrong_06c_one_layer(config, rank):
     return solution_06c_lora_parameters(config, rank) // (
         config.num_hidden_layers
@@ -319,6 +340,11 @@ def wrong_06c_a_only(config, rank):
 def wrong_06c_not_squared(before, after, share=0.9):
     s = torch.linalg.svdvals(after - before)
     return int((s.cumsum(0) / s.sum() < share).sum()) + 1
+
+
+def wrong_06c_not_divided(before, after, share=0.9):
+    energy = torch.linalg.svdvals(after - before) ** 2
+    return int((energy.cumsum(0) < share).sum()) + 1
 
 
 def wrong_06c_of_w(before, after, share=0.9):
@@ -358,6 +384,11 @@ WRONG_06C = {
     "keys and values": ("k for q", (wrong_06c_k_for_q, _RANK)),
     "one layer": ("one layer", (wrong_06c_one_layer, _RANK)),
     "A alone": ("A only", (wrong_06c_a_only, _RANK)),
+    "one A for both": ("one A", (wrong_06c_one_a, _RANK)),
+    "not divided by the sum": (
+        "not divided",
+        (_COUNT, wrong_06c_not_divided),
+    ),
     "values not squared": (
         "not squared",
         (_COUNT, wrong_06c_not_squared),

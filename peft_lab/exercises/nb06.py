@@ -50,13 +50,31 @@ def check_06a(sheet: Sheet, start, output) -> None:
     _check_start(sheet, pair, is_pair, (inputs, outputs, rank))
     for case in cases:
         _check_output(sheet, *case)
+    sheet.wrong(
+        "no gradient",
+        "The numbers are right, but no gradient comes back to A or B: they would never learn. "
+        "Something cuts it: detach(), .data, item() or no_grad.",
+        not _learns(sheet, output, *cases[0][:2]),
+    )
     size = max(float(t.abs().max()) for t in pair)
     remark = (
         f"But the random matrix holds numbers up to {size:.0e}. Far from 1 / sqrt(inputs) the two "
         "matrices learn at very different speeds: too small, and it starts late; too large, and "
         "each step of the other one is huge."
     )
-    sheet.finish(True, right="" if 1e-4 <= size <= 1e2 else remark)
+    sheet.finish(True, right="" if 0.1 <= size * inputs**0.5 <= 4.5 else remark)
+
+
+def _learns(sheet: Sheet, output, given: list, alpha: float) -> bool:
+    """Does a gradient come back to both A and B?"""
+    x, y, *pair = given
+    pair = [matrix.clone().requires_grad_() for matrix in pair]
+    with torch.enable_grad():
+        value = sheet.attempt(lambda: output(x, y, *pair, alpha))
+        if not isinstance(value, torch.Tensor) or not value.requires_grad:
+            return False
+        value.square().sum().backward()
+    return all(matrix.grad is not None and bool(matrix.grad.any()) for matrix in pair)
 
 
 def _check_start(sheet: Sheet, pair, is_pair: bool, sizes: tuple[int, int, int]) -> None:
@@ -195,6 +213,9 @@ def check_06b(sheet: Sheet, put_in, take_out) -> None:
     failed = isinstance(merged, Failure) or isinstance(undone, Failure)
     sheet.case("unmerged: the weight as before, bit for bit?", "yes",
                NOTHING if nothing else stopped if failed else "yes" if equal else "no")  # fmt: skip
+    again = _first(_called(layer, x))
+    sheet.case("unmerged: the same three outputs", before[0, :3],
+               NOTHING if nothing else stopped if failed else again)  # fmt: skip
     for value in (merged, undone):
         if value is not NO_RETURN:
             sheet.broken(value if value is NOTHING or isinstance(value, Failure) else 0)
@@ -217,6 +238,12 @@ def check_06b(sheet: Sheet, put_in, take_out) -> None:
         "asleep",
         "The weight is back, but the hook still sleeps: the change is nowhere now. Wake it.",
         layer.hook_on is not True and not same(_called(layer, x), before, 1e-3),
+    )
+    sheet.wrong(
+        "change lost",
+        "The weight is back, and the output is another: the change is not what it was. Did merge "
+        "or unmerge write into layer.A or layer.B?",
+        not same(_called(layer, x), before, 1e-3),
     )
     sheet.finish(same(_called(layer, x), before, 1e-5))
 
@@ -360,6 +387,8 @@ def _check_count(sheet: Sheet, config, rank: int, target: int, value) -> None:
          [L * rank * 4 * d]),
         ("one layer", "That is one layer. Every layer has its own A and B.",
          [rank * (2 * d + query + kv)]),
+        ("one A", "You counted the d inputs once. Queries and values have an A each.",
+         [L * rank * (d + query + kv)]),
         ("A only", "You counted A and left out B.", [L * rank * 2 * d]),
         ("B only", "You counted B and left out A.", [L * rank * (query + kv)]),
         ("one matrix", "You counted one of the two matrices, q or v, only.",
@@ -393,6 +422,8 @@ def _check_rank(sheet: Sheet, before, after, share: float, target: int, value) -
     slips = [
         ("not squared", "You added up the singular values themselves. The energy is the sum of "
          "their squares, as the norm of a matrix is.", [first(s)]),
+        ("not divided", "You compare the energy itself with the share. A share is a part of the "
+         "whole: divide by the sum.", [int(((s**2).cumsum(0) < share).sum()) + 1]),
         ("of W", "That is the rank of a weight, not of its change. Take after - before.",
          [first(torch.linalg.svdvals(after) ** 2), first(torch.linalg.svdvals(before) ** 2)]),
         ("one short", "One too few: with so many the share is not reached yet.", [target - 1]),

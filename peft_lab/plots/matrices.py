@@ -188,6 +188,7 @@ def learn_forget(
     *,
     learned: str = "learned: fall of the loss on held-out poems (nats a token)",
     forgotten: str = "forgotten: rise on stories (nats a token)",
+    frame: Sequence[str] = (),
     origin: str = "live, 1 seed",
 ) -> CourseFigure:
     """The plane of learning and forgetting: a line a method, a point a learning rate.
@@ -196,32 +197,56 @@ def learn_forget(
 
     Args:
         methods: name -> {learning rate: (learned, forgotten)}.
+        frame: methods whose points set the axes; none: all do. A point far outside stands at the
+            edge, with its numbers.
 
     Raises:
-        ValueError: a method without points.
+        ValueError: a method without points, or an unknown one in frame.
     """
     if not methods or not all(methods.values()):
         raise ValueError("methods: each needs a point at least.")
-    figure, axes = canvas(title, origin=origin, note="beside each point: its learning rate")
+    if unknown := [name for name in frame if name not in methods]:
+        raise ValueError(f"frame: {unknown} are not among the methods, {list(methods)}.")
+    styles = styles_of(methods)
+    legend = [
+        (name, matplotlib.lines.Line2D([], [], color=colour, ls=dashes, marker=marker))
+        for name, (colour, dashes, marker) in styles.items()
+    ]
+    figure, axes = canvas(
+        title, origin=origin, note="beside each point: its learning rate", legend=legend
+    )
+    corners = [point for name in frame or methods for point in methods[name].values()]
+    limits = []  # of the learned, of the forgotten
+    for values in zip(*corners, strict=True):
+        room = 0.25 * (max(values) - min(values)) or 0.1
+        limits.append((min(values) - room, max(values) + room))
     with matplotlib.rc_context(RC):
-        styles = styles_of(methods)
         for i, (name, points) in enumerate(methods.items()):
             colour, dashes, marker = styles[name]
             rates = sorted(points)
-            xs, ys = zip(*(points[rate] for rate in rates), strict=True)
-            axes.plot(xs, ys, color=colour, ls=dashes, marker=marker, ms=6, label=name)
-            for rate, x, y in zip(rates, xs, ys, strict=True):
+            drawn = [
+                tuple(min(max(v, low), high)
+                      for v, (low, high) in zip(points[rate], limits, strict=True))
+                for rate in rates
+            ]  # fmt: skip
+            axes.plot(*zip(*drawn, strict=True), color=colour, ls=dashes, marker=marker, ms=6,
+                      clip_on=False)  # fmt: skip
+            for rate, place in zip(rates, drawn, strict=True):
                 below = i % 2 and rate > rates[0]  # the lines start close together
+                text, left = f"{rate:g}", below
+                if place != points[rate]:
+                    learned_by, forgotten_by = points[rate]
+                    text += f", outside: learned {learned_by:.2f}, forgotten {forgotten_by:+.2f}"
+                    left = place[0] < sum(limits[0]) / 2
                 axes.annotate(
-                    f"{rate:g}", (x, y), xytext=(6, -9) if below else (-6, 7),
+                    text, place, xytext=(6 if left else -6, -9 if below else 7),
                     textcoords="offset points", fontsize=8, color=ink(colour),
-                    ha="left" if below else "right", va="center",
+                    ha="left" if left else "right", va="center",
                     bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.5},
                 )  # fmt: skip
         axes.axhline(0, color=GREY, lw=0.8, zorder=0)
-        axes.margins(0.12)
-        axes.legend(loc="upper left", frameon=False, fontsize=8.5, handlelength=3)
-        axes.annotate("better", xy=(1, 0), xytext=(-42, 26), xycoords="axes fraction",
+        axes.set(xlim=limits[0], ylim=limits[1])
+        axes.annotate("better", xy=(1, 0), xytext=(-58, 10), xycoords="axes fraction",
                       textcoords="offset points", fontsize=8.5, color=GREY, ha="right",
                       arrowprops={"arrowstyle": "-|>", "color": GREY, "lw": 1})  # fmt: skip
         axes.set(xlabel=learned, ylabel=forgotten)
