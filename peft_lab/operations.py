@@ -72,6 +72,19 @@ def module_bill(config, place: str, width: int = 16) -> dict:
     }
 
 
+def step_operations(model, method, batch: dict) -> int:
+    """Floating point operations of matrices in one step, forward and backward, as PyTorch counts
+    them; the method is attached. Two for each multiply-add."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from .evaluation import scored_nll
+
+    with FlopCounterMode(display=False) as counter:
+        scored_nll(model, batch)[0].backward()
+    method.zero_grad()
+    return counter.get_total_flops()
+
+
 def operator_calls(fn: Callable[[], object]) -> int:
     """How many of PyTorch's operators `fn()` calls, whatever their size. Views count too."""
     from torch.utils._python_dispatch import TorchDispatchMode

@@ -14,6 +14,7 @@ from peft_lab.operations import (
     module_bill,
     operator_calls,
     prefix_operations,
+    step_operations,
 )
 
 ROWS, LENGTH = 2, 7
@@ -90,3 +91,17 @@ def test_calls_do_not_depend_on_the_width():
         assert calls() > alone
         method.merge()
         assert calls() == alone
+
+
+def test_the_stored_operations_of_a_step_are_counted_again():
+    """Those of data/results/step_times.json: the first eight poems, forward and backward."""
+    from peft_lab import FullFineTuning, LoRA, collate, load_base, load_task
+    from peft_lab.results import load_runs, step_times
+
+    stored = step_times(load_runs("poems"))
+    model, tokenizer = load_base()
+    eight = collate(load_task("poems", tokenizer).train[:8], tokenizer.pad_token_id)
+    for name, method in (("full", FullFineTuning()), ("LoRA 8", LoRA(8))):
+        with method.attach(model):
+            assert step_operations(model, method, eight) == stored[name].operations
+            assert not any(p.grad is not None and p.grad.any() for p in method.parameters())

@@ -26,7 +26,7 @@ def test_every_question_has_an_answer_that_names_its_runs():
             assert said.count("rests on:") == said.count("seen on:") == len(advice.sentences)
 
 
-SCALE = r"storyteller-micro, 150 steps, (\d+) rows, 5 seeds"
+SCALE = r"storyteller-micro, 150 steps, (\d+) rows, [35] seeds"
 
 
 @pytest.mark.parametrize("examples", [8, 500])
@@ -46,6 +46,9 @@ def test_a_sentence_cites_each_arm_that_it_names_and_its_scale(task, wish, examp
             assert source.endswith("--experiment rows")
             assert cited == "all arms; --experiment poems: written prompt"
             assert rows == "8" and "8 rows" in sentence.text
+        elif sentence.text.startswith(("Tried after", "Each method stands")):
+            assert source.endswith(("--experiment union", "--experiment sensitivity"))
+            assert cited in sentence.text and rows == str(guide.TRAIN_ROWS[TASKS[task]])
         else:
             assert source.endswith(f"--experiment {TASKS[task]}") and cited == "all arms"
             assert rows == str(guide.TRAIN_ROWS[TASKS[task]]) and f"{rows} rows" in sentence.text
@@ -271,9 +274,31 @@ def test_for_large_models_the_papers_speak_first_and_ours_do_not_suffice():
     papers = [text for text, _ in guide.PAPERS]
     assert [s.text for s in large.sentences[: len(papers)]] == papers
     assert not {s.text for s in middle.sentences} & set(papers)
-    for advice, times in ((middle, "96"), (large, "6,154")):
+    for advice, times in ((middle, "95"), (large, "6,055")):
         last = advice.sentences[-1]
         assert f"{times} times as large" in last.text and "do not suffice" in last.text
+
+
+def test_for_models_below_our_smallest_the_runs_do_not_suffice_either():
+    advice = recommend("style", parameters=1e5)
+    assert not advice.suffices and "13 times smaller than ours" in advice.sentences[-1].text
+    assert recommend("style", parameters=415_136).suffices
+
+
+def test_what_was_tried_later_and_says_otherwise_is_told():
+    """The notebook finds both; who asks the guide alone must hear of them, too."""
+    script = [s for s in recommend("new script").sentences if s.text.startswith("Tried after")]
+    (union,) = (row for row in guide.summary(load_runs("union")) if row.arm.endswith("factor 3"))
+    third = sum(run["test_third_byte_nats"] for run in union.runs) / 5
+    assert f"factor 3, {third:.3f} nats a third byte" in script[0].text
+    kept = [s for s in recommend("style", wish="old skills").sentences if "lower" in s.text]
+    runs = load_runs("sensitivity")
+    low = [r for r in runs if r["arm"] == "full" and r["learning_rate"] == 0.0003]
+    for field in ("test_nats", "story_nats"):
+        assert f"{sum(r[field] for r in low) / len(low):.2f}"[:4] in kept[0].text
+    for task, wish in (("style", "quality"), ("new script", "small file"), ("facts", "old skills")):
+        texts = [s.text for s in recommend(task, wish=wish).sentences]
+        assert not any(t.startswith(("Tried after", "Each method stands")) for t in texts)
 
 
 @pytest.mark.parametrize(

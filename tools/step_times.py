@@ -34,19 +34,6 @@ def trained_arms() -> dict[str, dict]:
     return {arm["arm"]: arm["method"] for arm in arms if arm["rates"] is not grid.NO_TRAINING}
 
 
-def operations(model, method, batch: dict) -> int:
-    """Floating point operations of matrices, forward and backward, as PyTorch counts them."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from peft_lab import scored_nll
-
-    counter = FlopCounterMode(display=False)
-    with counter:
-        scored_nll(model, batch)[0].backward()
-    method.zero_grad()
-    return counter.get_total_flops()
-
-
 def shares(one: list[list[float]], other: list[list[float]]) -> list[float]:
     """The median of each round's ratios, step by step."""
     return [
@@ -58,6 +45,7 @@ def shares(one: list[list[float]], other: list[list[float]]) -> list[float]:
 def measure(base: str, rounds: int, steps: int) -> dict:
     """What is stored of one base: every round of every arm, and on what machine it was taken."""
     from peft_lab import collate
+    from peft_lab.operations import step_operations
 
     settings = {**grid.SETTINGS, "base": base, "steps": steps, "learning_rate": RATE, "seed": 0}
     model, _, task, facts = sweep.materials(base, settings["task"])
@@ -70,7 +58,7 @@ def measure(base: str, rounds: int, steps: int) -> dict:
     counted = {}
     for arm, method in methods.items():
         with method.attach(model):
-            counted[arm] = operations(model, method, first)
+            counted[arm] = step_operations(model, method, first)
     taken = {arm: [] for arm in methods}  # a list for each round: milliseconds of each step
     names = [*methods]
     for number in range(WARM_UP + rounds):

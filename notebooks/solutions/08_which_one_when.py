@@ -480,12 +480,12 @@ WRONG_08B = {
 # ---- 08c: verdicts ---------------------------------------------------
 
 solution_08c = {
-    1: ("not shown", ["rows"]),
+    1: ("opposite", ["rows"]),
     2: ("not testable", []),
     3: ("shown", ["swap"]),
 }
 variant_08c = {
-    1: ("not shown", "rows"),
+    1: ("opposite", "rows"),
     2: ("not testable", ()),
     3: ("shown", ("swap",)),
 }
@@ -520,7 +520,10 @@ WRONG_08C = {
         {**solution_08c, 1: ("not shown", [])},
     ),
     "ahead": ("claim 1", {**solution_08c, 1: ("shown", ["rows"])}),
-    "behind": ("claim 1", {**solution_08c, 1: ("opposite", ["rows"])}),
+    "undecided": (
+        "claim 1",
+        {**solution_08c, 1: ("not shown", ["rows"])},
+    ),
     "swap the other way": (
         "claim 3",
         {**solution_08c, 3: ("opposite", ["swap"])},

@@ -53,6 +53,9 @@ def check_08a(sheet: Sheet, answer) -> None:
     """``choose_rates(runs) -> {arm: learning rate, or None at the edge}``."""
     target, value = choose_rates(RUNS), sheet.attempt(answer, RUNS)
     sheet.note("six methods, each with rates of its own, one run a rate; two runs diverged (NaN)")
+    sheet.note("one of them, timid; rate: validation, test")
+    for run in sorted((r for r in RUNS if r["arm"] == "timid"), key=lambda r: r["learning_rate"]):
+        sheet.note(f"  {run['learning_rate']:g}: {run['validation_nats']}, {run['test_nats']}")
     for arm in sorted(target):
         sheet.case(arm, _rate(target[arm]), _rate_of(value, arm))
     sheet.broken(value, {"NoneType": ("none", 'None stands for "widen the grid first".')})
@@ -400,11 +403,11 @@ def _names(value):
 
 WORDS = ("shown", "not shown", "opposite", "not testable")
 CLAIMS = {
-    1: "Prompt tuning adapts rapidly: from 32 examples it is ahead of full fine-tuning.",
+    1: "Prompt tuning adapts rapidly: from 128 examples it is ahead of full fine-tuning.",
     2: "On models above 1 billion parameters LoRA is as good as full fine-tuning.",
     3: "Prompt tuning adapts rapidly: it is swapped in faster than all weights of a model.",
 }
-ANSWERS = {1: ("not shown", ["rows"]), 2: ("not testable", []), 3: ("shown", ["swap"])}
+ANSWERS = {1: ("opposite", ["rows"]), 2: ("not testable", []), 3: ("shown", ["swap"])}
 EVIDENCE = {
     "poems": "LoRA on all matrices and full fine-tuning, poems, 1.3 M parameters, 150 steps",
     "steps": "prompt and full fine-tuning after 15, 50 and 150 steps, each at its best rate",
@@ -472,9 +475,9 @@ def check_08c(sheet: Sheet, answer) -> None:
             f"nothing of another. Yours: {', '.join(names)}.",
             set(names) != set(wanted),
         )
-    sheet.wrong("claim 1", "From 32 poems full fine-tuning is lower by 0.052, and the interval, "
-                "0.038 to 0.066, holds 0.05. Neither side is ahead by what counts; \"opposite\" "
-                "would need all of it beyond 0.05.", given[1][0] != "not shown")  # fmt: skip
+    sheet.wrong("claim 1", "From 128 poems full fine-tuning is lower by 0.164, and by more than "
+                "0.05 over seeds and over poems. \"Not shown\" would say that nobody knows which "
+                "side is ahead.", given[1][0] != "opposite")  # fmt: skip
     sheet.wrong("claim 3", "Look at the two times again: the prompt's is the smaller by far.",
                 given[3][0] != "shown")  # fmt: skip
     sheet.finish(True)

@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from statistics import fmean
+from statistics import fmean, median
 
 import matplotlib
 from matplotlib.lines import Line2D
@@ -194,8 +194,8 @@ def four_ways(
     """The same methods by several measures, a panel each; in every one, left is better.
 
     Args:
-        panels: measure -> method -> a number (a bar from zero), or one a seed, at least 3 (a mark,
-            and a band from least to most).
+        panels: measure -> method -> a number (a bar from zero), or one a seed, at least 3 (a mark
+            at the median, and a band from least to most).
         bases: the base's fingerprint of each run.
         units: measure -> unit.
         log: measures on a log axis.
@@ -221,21 +221,21 @@ def four_ways(
                           size=(576, 90 + 118 * rows))  # fmt: skip
     with matplotlib.rc_context(RC):
         for place, (measure, methods) in zip(axes.flat, panels.items(), strict=False):
-            means = {}
-            least = min(fmean(f) if isinstance(f, Sequence) else f for f in methods.values())
+            middles = {}
+            least = min(median(f) if isinstance(f, Sequence) else f for f in methods.values())
             digits = max(0, 2 - math.floor(math.log10(least)))  # three of the smallest, all alike
             for i, name in enumerate(names):
                 found = methods[name]
                 seeds = list(found) if isinstance(found, Sequence) else [found]
-                means[name] = fmean(seeds)
+                middles[name] = median(seeds)  # one odd seed does not move it
                 colour, _, marker = styles[name]
                 if len(seeds) > 1:  # a loss has no zero worth drawing: a mark, no bar
                     place.plot([min(seeds), max(seeds)], [-i, -i], color=colour, lw=4, alpha=0.35)
-                    place.plot([means[name]], [-i], marker=marker, color=colour, ms=6)
+                    place.plot([middles[name]], [-i], marker=marker, color=colour, ms=6)
                 else:
-                    place.barh(-i, means[name], color=colour, height=0.6, alpha=0.75)
+                    place.barh(-i, middles[name], color=colour, height=0.6, alpha=0.75)
                 place.annotate(
-                    f"{means[name]:,.{digits}f}", (max(seeds), -i), xytext=(7, 0), fontsize=8,
+                    f"{middles[name]:,.{digits}f}", (max(seeds), -i), xytext=(7, 0), fontsize=8,
                     textcoords="offset points", va="center",
                 )  # fmt: skip
             most = max(max(f) if isinstance(f, Sequence) else f for f in methods.values())
