@@ -29,7 +29,7 @@ peft_lab course. {purpose} Fingerprint `{fingerprint}`.
 | Training | {steps:,} steps of 2,048 tokens, {tokens_seen:,} tokens; 3 windows in 4 of 256 tokens, the rest of 512; seed 0 |
 | Optimiser | Muon (step 0.02) on the hidden matrices, AdamW (4e-3) on the rest, both times {factor:g}; warm-up 100 steps, then a straight line to zero; last step shipped |
 | Precision | bfloat16 autocast, float32 weights; stored as float16 |
-| Hardware | CPU, one core of an AMD EPYC (the second was busy with other work); {seconds:,} s of wall time |
+| Hardware | {hardware}; {seconds:,} s of wall time |
 
 ## What it was trained on
 
@@ -83,6 +83,8 @@ VERSE_NOTE = """
 Gutenberg: {poems:,} poems, {lines:,} lines as `tools/verse_books.py` left them, {tokens:,} tokens, of
 which a third was seen once. The other windows, their order and all settings are those of `small`. The poems
 of the course's task were written for it, and are in none of these books."""
+HARDWARE = {"base": "CPU, two cores of an Intel Xeon (busy with other work, too)"}
+ONE_CORE = "CPU, one core of an AMD EPYC (the second was busy with other work)"
 STARTS = ["Once upon a time", "The little fox", '"Who is there?"']
 
 
@@ -149,6 +151,7 @@ def write_cards(corpus, verse=None, models=ROOT / "data" / "models"):
             purpose=VERSE_PURPOSE if is_verse else PURPOSE,
             verse_note=VERSE_NOTE.format(**verse_facts(verse)) if is_verse else "",
             **{k: row[k] for k in ("parameters", "steps", "tokens_seen", "factor", "seconds")},
+            hardware=HARDWARE.get(size, ONE_CORE),
             fingerprint=fingerprint(model),
             layers=config.num_hidden_layers,
             width=config.hidden_size,
