@@ -214,6 +214,11 @@ def wrong_11b_places(rows, test):
     return [rows[0], rows[4]]
 
 
+def wrong_11b_named(rows, test):
+    rest = _without(rows, test, "words", "sentence")
+    return [r for r in rest if r["family"] != "where"]
+
+
 VARIANTS_11B = {"row against row": variant_11b}
 WRONG_11B = {
     "everything": ("everything", wrong_11b_all),
@@ -245,6 +250,7 @@ WRONG_11B = {
     "backwards": ("the order", wrong_11b_order),
     "each row many times": ("a row twice", wrong_11b_twice),
     "two places written in": ("by their places", wrong_11b_places),
+    "the job written in": ("by their names", wrong_11b_named),
 }
 
 # ---- 11c: fair_pairs -------------------------------------------------
@@ -360,7 +366,14 @@ def wrong_11c_neighbours(arms, thing):
     return [p for p in solution_11c(arms, thing) if p in near]
 
 
-VARIANTS_11C = {"grouped by the rest": variant_11c}
+def variant_11c_yields(arms, thing):
+    yield from solution_11c(arms, thing)
+
+
+VARIANTS_11C = {
+    "grouped by the rest": variant_11c,
+    "a generator": variant_11c_yields,
+}
 WRONG_11C = {
     "the rest differs too": ("two at once", wrong_11c_two),
     "any one thing": ("any one thing", wrong_11c_any),

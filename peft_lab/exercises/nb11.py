@@ -1,5 +1,6 @@
 """Exercises of notebook 11: what an instruction is worth, what may be trained on, fair pairs."""
 
+from collections.abc import Iterator
 from itertools import combinations
 from math import exp
 from statistics import fmean
@@ -220,8 +221,20 @@ def check_11b(sheet: Sheet, answer) -> None:
         "ask each row what it holds, not where it stands.",
         rows == target and turned != target[::-1],
     )
+    again = sheet.attempt(answer, *map(_renamed, (POOL, TEST)))
+    sheet.wrong(
+        "by their names",
+        "Right for these rows. Given other jobs, words and sentences, it brings other rows. What "
+        "to keep out stands in the test rows: read it there.",
+        rows == target and again != _renamed(target),
+    )
     right = "Three locks, one for each thing that is to be new."
     sheet.finish(rows == target and turned == target[::-1], right=right)
+
+
+def _renamed(rows: list[dict]) -> list[dict]:
+    """The same rows with other jobs, words and sentences: each spelt backwards."""
+    return [{k: v if k == "rung" else v[::-1] for k, v in row.items()} for row in rows]
 
 
 def _kept(row: dict, rows: list) -> str:
@@ -256,6 +269,7 @@ ARMS = {
 def check_11c(sheet: Sheet, answer) -> None:
     """``fair_pairs(arms, thing) -> [(name, name), ...]``."""
     values = {thing: sheet.attempt(answer, ARMS, thing) for thing in THINGS}
+    values = {t: [*v] if isinstance(v, Iterator) else v for t, v in values.items()}
     targets = {thing: _pairs(fair_pairs(ARMS, thing)) for thing in THINGS}
     for thing in THINGS:
         sheet.case(thing, _told(targets[thing]), _told(_pairs(values[thing]), values[thing]))
