@@ -111,14 +111,15 @@ def test_every_size_beats_xz_and_each_is_better_than_the_one_before():
     """What data/models/results.json says was seen by `tools/pretrain.py --evaluate`."""
     rows = json.loads((data_dir() / "models" / "results.json").read_text())
     bits = {
-        name: rows[name]["bits_per_byte"] for name in ("xz", "5-gram", "nano", "micro", "small")
+        name: rows[name]["bits_per_byte"]
+        for name in ("xz", "5-gram", "nano", "micro", "small", "base")
     }
-    assert bits["xz"] > bits["nano"] > bits["micro"] > bits["small"]
+    assert bits["xz"] > bits["nano"] > bits["micro"] > bits["small"] > bits["base"]
     assert bits["5-gram"] > bits["small"]
     assert {name for name in rows if "parameters" in rows[name]} == {
         base.removeprefix("storyteller-") for base in known_bases()
     }
-    steps = {rows[name]["steps"] for name in ("nano", "micro", "small")}
+    steps = {rows[name]["steps"] for name in ("nano", "micro", "small", "base")}
     assert len(steps) == 1  # size is the only difference
 
 
