@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from .claims import Comparison, compare_items
+from .evaluation import evaluate
 from .results import load_runs, summary
 from .rows import Row
 from .tasks import Example, Task, encode
@@ -55,21 +56,29 @@ def reworded(examples: Sequence, words: Sequence[str], tokenizer) -> list[Exampl
     return encode(rows, tokenizer)
 
 
-def swapped(task: Task, tokenizer) -> list[Example]:
-    """The test rows, each asked for in the words of another job of its rung; same right answers.
+def swapped(task: Task, tokenizer) -> list[list[Example]]:
+    """Each test row, asked for in the words of every other job of its rung; same right answer.
 
     How much likelier the answer is in its own row is what the instruction is worth to a model:
-    nothing, to one that does not read it.
+    nothing, to one that does not read it. All the other jobs, not one of them: a swap between jobs
+    with the same kind of answer costs less, and a draw would mix the two otherwise on each rung.
     """
     by_rung = {rung: wordings(task.test, rung) for rung in RUNGS}
-    rows = []
+    found = []
     for i, example in enumerate(task.test):
         of_rung = by_rung[example.fields["rung"]]
-        others = sorted(set(of_rung) - {example.fields["family"]})
-        words = of_rung[others[i % len(others)]]
-        asked = f"{words[i % len(words)]}\n{sentence(example)}"
-        rows.append(Row(asked, example.target, i + 1, example.fields))
-    return encode(rows, tokenizer)
+        others = [words for job, words in of_rung.items() if job != example.fields["family"]]
+        found.append([reworded([example], [words[i % len(words)]], tokenizer)[0]
+                      for words in others])  # fmt: skip
+    return found
+
+
+def mean_nats(model, rows: Sequence[Sequence[Example]], pad_id: int) -> list[float]:
+    """The loss of each row's answer in nats (all its tokens), a mean over its variants: `rows` as
+    `swapped` gives them."""
+    flat = evaluate(model, [one for row in rows for one in row], pad_id=pad_id).per_example
+    losses = iter(flat)
+    return [fmean([next(losses) for _ in row]) for row in rows]
 
 
 class Ladder:
@@ -82,7 +91,7 @@ class Ladder:
     "base".
 
     Measures, of each test row: "loss" of the right answer; "worth" of the instruction, which is
-    the loss after another job's instruction less the loss after its own (both in nats a token);
+    the mean loss after the other jobs' instructions less the loss after its own (in nats a token);
     "right": 1 where the written answer is the right one, word for word, else 0.
 
     `rates` are, for each way that is one arm, its best learning rate and all that were tried.

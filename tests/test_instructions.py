@@ -9,8 +9,9 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from toy import toy_model
 
-from peft_lab import instructions
+from peft_lab import evaluate, instructions
 from peft_lab.tasks import IGNORE, load_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -202,20 +203,35 @@ def test_families_are_chosen_in_order_and_unknown_ones_named(tokenizer):
         instructions.of_families(train, ["past", "rhyme"])
 
 
-def test_swapped_rows_ask_for_another_job_of_the_rung_with_the_same_answer(tokenizer):
+def test_swapped_rows_ask_for_every_other_job_of_the_rung_with_the_same_answer(tokenizer):
     task = load_task("instructions", tokenizer)
     other = instructions.swapped(task, tokenizer)
     wordings = {(row["rung"], row["wording"]): row["family"] for row in DATA["test"]}
-    met = Counter()
-    for row, swapped in zip(task.test, other, strict=True):
-        words = swapped.source.split("\n")[0]
-        asked = wordings[row.fields["rung"], words]  # words of the same rung
-        assert asked != row.fields["family"]
-        met[row.fields["family"], asked] += 1
-        assert instructions.sentence(swapped) == instructions.sentence(row)
-        assert swapped.target == row.target and swapped.fields == row.fields
-        assert (swapped.labels != IGNORE).sum() == (row.labels != IGNORE).sum()
-    assert len(met) == 6 * 5 + 2 and min(met.values()) >= 5  # every job stands in for every other
+    used = Counter()
+    for row, variants in zip(task.test, other, strict=True):
+        rung, family = row.fields["rung"], row.fields["family"]
+        asked = []
+        for swapped in variants:
+            words = swapped.source.split("\n")[0]
+            asked.append(wordings[rung, words])  # words of the same rung
+            used[rung, words] += 1
+            assert instructions.sentence(swapped) == instructions.sentence(row)
+            assert swapped.target == row.target and swapped.fields == row.fields
+            assert (swapped.labels != IGNORE).sum() == (row.labels != IGNORE).sum()
+        jobs = HELD_OUT if rung == "new task" else TRAINED
+        assert sorted(asked) == sorted(set(jobs) - {family})  # so rungs of the same jobs compare
+    assert set(used) == set(wordings)  # every wording stands in for others
+
+
+def test_nats_of_swapped_rows_are_means_over_the_other_jobs(tokenizer):
+    task = load_task("instructions", tokenizer)
+    model = toy_model(vocab_size=len(tokenizer))
+    rows = [instructions.swapped(task, tokenizer)[i] for i in (0, 200, 201)]
+    assert [len(row) for row in rows] == [1, 5, 5]
+    pad = tokenizer.pad_token_id
+    means = [sum(evaluate(model, [one], pad_id=pad).per_example[0] for one in row) / len(row)
+             for row in rows]  # fmt: skip
+    assert instructions.mean_nats(model, rows, pad) == pytest.approx(means, rel=1e-5)
 
 
 def test_rows_in_other_words_keep_sentence_answer_and_order(tokenizer):

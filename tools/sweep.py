@@ -305,17 +305,19 @@ def of_this_task(model, tokenizer, task, request: str | None = None) -> dict:
 
 def of_instructions(model, tokenizer, task) -> dict:
     """Which answers are right word for word, and the losses where each test row is asked for
-    another job."""
-    from peft_lab import evaluate, written_answers
-    from peft_lab.instructions import swapped
+    every other job, a mean over these."""
+    from peft_lab import written_answers
+    from peft_lab.instructions import mean_nats, swapped
+    from peft_lab.tasks import IGNORE
 
     answers = written_answers(model, tokenizer, task.test)
     right = [answer == row.target for answer, row in zip(answers, task.test, strict=True)]
-    asked = evaluate(model, swapped(task, tokenizer), pad_id=tokenizer.pad_token_id)
+    otherwise = mean_nats(model, swapped(task, tokenizer), tokenizer.pad_token_id)
+    tokens = [int((row.labels != IGNORE).sum()) for row in task.test]
     return {
         "test_accuracy": round(statistics.fmean(right), 6),
         "test_items_right": "".join(str(int(each)) for each in right),
-        "test_items_swapped": a_token(asked),
+        "test_items_swapped": [round(n / t, 3) for n, t in zip(otherwise, tokens, strict=True)],
     }
 
 
