@@ -5,10 +5,11 @@ For models above a billion parameters the papers come first: ours are a thousand
 
 import textwrap
 from dataclasses import dataclass
+from numbers import Real
 from statistics import fmean
 
 from .claims import ITEMS, Comparison, compare
-from .results import Row, load_runs, origin, summary
+from .results import Row, known_experiments, load_runs, origin, summary
 
 TASKS = {  # what is to be learned -> the task that it was tried on
     "style": "poems",
@@ -28,8 +29,6 @@ MEASURES = {  # what says most about the work: a field of the runs, its unit, wh
 UNTRAINED = ("base", "written prompt", "5-gram", "majority", "bag of words")
 TRAIN_ROWS = {"poems": 500, "moods": 600, "tables": 450, "code": 175, "nepali": 180}
 CLOSE = 0.05  # of each measure, in its unit: the smallest difference that counts, as on the cards
-ROWS = (8, 32, 128, 500)  # so many poems were tried, with the methods
-BY_ROWS = ("full", "prompt", "prefix (text)", "LoRA 8")
 OURS, BILLION = (4e5, 3.5e6), 1e9  # our smallest and largest model, in parameters
 
 # (sentence, source): figures as printed there
@@ -87,9 +86,9 @@ def recommend(
             that the model has never seen.
         wish: one of WISHES, what counts besides: nothing, bytes of the file, memory of a training
             step, or what the model could do before.
-        examples: how many there are to train on; None: as many as the task has rows. Other
-            numbers than that were tried for style alone; the nearest one speaks, and says so.
-            More than a factor of two from any that was tried, the runs do not suffice.
+        examples: how many there are to train on; None: as many as the task has rows. The nearest
+            number that was tried (`counts`) speaks, and says so; from fewer rows than all, four
+            methods were. More than a factor of two away, the runs do not suffice.
         parameters: of your model.
 
     Raises:
@@ -99,27 +98,23 @@ def recommend(
     for name, value, known in (("task", task, TASKS), ("wish", wish, WISHES)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
-    count = TRAIN_ROWS[TASKS[task]]
-    examples = count if examples is None else examples
+    task = TASKS[task]
+    examples = TRAIN_ROWS[task] if examples is None else examples
     for name, value in (("examples", examples), ("parameters", parameters)):
-        if not value >= 1:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 1 <= value < float("inf"):
             raise ValueError(f"{name} must be a number from 1 on, not {value!r}.")
-    rows = trained(TASKS[task])
-    method, first = _first_choice(rows, TASKS[task], wish)
-    if task == "style":
-        count = min(ROWS, key=lambda n: _times_apart(n, examples))
-    told = [first, _without_training(TASKS[task], count), *_later(rows, task, wish)]
-    if task != "style":
-        told.append(_rows_not_tried(TASKS[task]))
-    else:
-        best_of_few, few = _few_rows(count, examples)
-        told.append(few)
-        if wish == "quality" and count < ROWS[-1]:
-            method, told = best_of_few, told[::-1]
+    count = min(counts(task), key=lambda n: _times_apart(n, examples))
+    rows = trained(task, count)
+    method, first = _first_choice(rows, task, wish, count, examples)
+    told = [first, _without_training(task, count)]
+    if count == TRAIN_ROWS[task]:
+        told += _later(rows, task, wish)
+    if len(counts(task)) == 1:
+        told.append(_rows_not_tried(task))
     near = _times_apart(count, examples) <= 2
     if not near:
         told.append(_too_far(count, examples))
-    if parameters > BILLION:
+    if parameters >= BILLION:
         papers = [Sentence(text, source, "as named there") for text, source in PAPERS]
         told = [*papers, *told]
     like_ours = OURS[0] <= parameters <= OURS[1]
@@ -138,9 +133,30 @@ def recommend(
     return Advice(method, tuple(told), near and like_ours)
 
 
-def trained(task: str) -> dict[str, Row]:
-    """The methods that were tried on a task, and the base, each at its best learning rate."""
-    return {arm: row for arm, row in _all_arms(task).items() if arm not in UNTRAINED[1:]}
+def counts(task: str) -> tuple[int, ...]:
+    """The numbers of rows that methods were tried with on a task, the smallest first."""
+    return (*sorted({run["tags"]["train_rows"] for run in _few(task)}), TRAIN_ROWS[task])
+
+
+def trained(task: str, count: int | None = None) -> dict[str, Row]:
+    """The methods that were tried on a task, and the base, each at its best learning rate.
+
+    Args:
+        count: rows that they were trained on, one of `counts(task)`; None: all.
+    """
+    whole = {arm: row for arm, row in _all_arms(task).items() if arm not in UNTRAINED[1:]}
+    if count in (None, TRAIN_ROWS[task]):
+        return whole
+    few = summary([run for run in _few(task) if run["tags"]["train_rows"] == count])
+    return {"base": whole["base"]} | {row.tags["method"]: row for row in few}
+
+
+def _few(task: str) -> list[dict]:
+    """The runs from fewer rows than all; none where they are not stored."""
+    experiment = "rows" if task == "poems" else f"rows-{task}"
+    if experiment not in known_experiments():
+        return []
+    return load_runs(experiment, failed=True)
 
 
 def _all_arms(task: str) -> dict[str, Row]:
@@ -169,13 +185,18 @@ def gain(rows: dict[str, Row], name: str, field: str = "test_nats") -> float:
     return (base - own) / (base - full)
 
 
-def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sentence]:
+def _first_choice(
+    rows: dict[str, Row], task: str, wish: str, count: int, examples: float
+) -> tuple[str, Sentence]:
     field, unit, best_is = MEASURES[task]
     methods = [name for name in rows if name != "base"]
     score = {name: _mean(rows[name], field) for name in methods}
     order = sorted(methods, key=score.get, reverse=best_is is max)
     best = order[0]
-    named = f"On {task} ({TRAIN_ROWS[task]} rows)"
+    few = count != TRAIN_ROWS[task]
+    nearest = f", the nearest to {examples:,} that was run" if few and count != examples else ""
+    tried = f"; {len(methods)} methods were tried" if few else ""
+    named = f"On {task} ({count} rows{nearest}{tried})"
     if wish == "quality":
         chosen, size = best, rows[best].parameters
         text = f"{named} {best} has the best mean: {score[best]:.3f} {unit}."
@@ -210,15 +231,20 @@ def _first_choice(rows: dict[str, Row], task: str, wish: str) -> tuple[str, Sent
         else:
             text = (
                 f"{named} {chosen} pays least among those that reach four fifths of full "
-                f"fine-tuning's gain ({unit}): {cost} {priced}; {best}, the best by its mean, "
-                f"{of_best}."
+                f"fine-tuning's gain ({unit}): {cost} {priced}"
             )
-    return chosen, Sentence(text, _all(rows[best]), _scale(rows[best], TRAIN_ROWS[task], field))
+            text += "." if chosen == best else f"; {best}, the best by its mean, {of_best}."
+        if wish == "old skills":
+            text += f" Before training it was {price('base'):.2f}."
+    evidence = _all(rows[best])
+    if few:
+        evidence = f"{origin(rows[best].runs)}: {'; '.join(rows[name].arm for name in order)}"
+    return chosen, Sentence(text, evidence, _scale(rows[best], count, field))
 
 
 def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:
     """What was tried after the grid was fixed, and says otherwise than the runs above."""
-    if (task, wish) == ("new script", "quality"):
+    if (task, wish) == ("nepali", "quality"):
         field, unit, _ = MEASURES["nepali"]
         free = {row.arm: row for row in summary(load_runs("union"))}
         best = min(free, key=lambda name: _mean(free[name], field))
@@ -229,7 +255,7 @@ def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:
             f"by {gap}."
         )
         row, count, chosen_by = free[best], TRAIN_ROWS["nepali"], field
-    elif (task, wish) == ("style", "old skills"):
+    elif (task, wish) == ("poems", "old skills"):
         lower = [
             run for run in load_runs("sensitivity")
             if run["arm"] == "full" and run["learning_rate"] < rows["full"].learning_rate
@@ -263,7 +289,7 @@ def untrained_rival(task: str, count: int | None = None) -> tuple[str, str, Row,
     rivals = [name for name in UNTRAINED[1:] if name in rows]
     if count not in (None, TRAIN_ROWS[task]):
         rivals = ["written prompt"]
-        rows = {name: rows[name] for name in ("base", *rivals)} | _by_rows(count)
+        rows = {name: rows[name] for name in rivals} | trained(task, count)
     field, unit, best_is = MEASURES[task]
     if not any(field in rows[name].runs[0] for name in rivals):
         field, unit, best_is = MEASURES["poems"]  # counting has no third bytes: by all tokens
@@ -315,8 +341,8 @@ def _scale(row: Row, count: int, field: str = "test_nats") -> str:
     """On what a sentence was seen; and what chose the rates, where another measure judges."""
     first = row.runs[0]
     told = f"{first['base']}, {first['steps']} steps, {count} rows, {row.seeds} seeds"
-    if first["experiment"] == "rows":
-        told += ", learning rates chosen on 100 other rows"
+    if first["experiment"].startswith("rows"):
+        told += ", learning rates chosen on all validation rows"
     return told if field == "test_nats" else f"{told}, learning rates chosen by validation loss"
 
 
@@ -332,24 +358,6 @@ def _mean(row: Row, field: str) -> float:
     return fmean(run[field] for run in row.runs)
 
 
-def _few_rows(count: int, examples: int) -> tuple[str, Sentence]:
-    """The best of four methods from so many poems, and which others it is shown to be ahead of."""
-    poems = trained("poems")
-    rows = {n: poems[n] for n in BY_ROWS} if count == ROWS[-1] else _by_rows(count)
-    order = sorted(rows, key=lambda name: rows[name].loss.mean)
-    losses = ", ".join(f"{name} {rows[name].loss.mean:.3f}" for name in order)
-    best, tokens = order[0], poems["base"].runs[0]["test_item_tokens"]
-    gaps = {n: compare(rows[n].runs, rows[best].runs, tokens) for n in order[1:]}
-    beaten = ", ".join(n for n, gap in gaps.items() if gap.verdict(CLOSE) == "shown")
-    nearest = "" if count == examples else f" (that is the nearest to {examples:,} that was run)"
-    text = (
-        f"From {count} poems{nearest} four methods were tried: {losses} nats a token. {best} is "
-        f"shown to be {CLOSE} ahead of {beaten or 'none of the others'}."
-    )
-    arms = "; ".join(rows[name].arm for name in order)
-    return best, Sentence(text, f"{origin(rows[best].runs)}: {arms}", _scale(rows[best], count))
-
-
 def _rows_not_tried(task: str) -> Sentence:
     text = (
         f"All this is from {TRAIN_ROWS[task]} rows of {task}; other numbers of examples were not "
@@ -359,13 +367,9 @@ def _rows_not_tried(task: str) -> Sentence:
 
 
 def _too_far(count: int, examples: int) -> Sentence:
+    some = "1 example" if examples == 1 else f"{examples:,} examples"
     text = (
-        f"You have {examples:,} examples; the nearest number that was tried is {count}, more than "
-        "a factor of two away. Our runs do not suffice to choose for such a number."
+        f"You have {some}; the nearest number that was tried is {count}, more than a factor of "
+        "two away. Our runs do not suffice to choose for such a number."
     )
     return Sentence(text, "no runs", "none with such a number of rows")
-
-
-def _by_rows(count: int) -> dict[str, Row]:
-    runs = [r for r in load_runs("rows", failed=True) if r["tags"]["train_rows"] == count]
-    return {row.tags["method"]: row for row in summary(runs)}

@@ -692,17 +692,18 @@ def recommend_widget() -> None:
     """Say what you want to do; read what the stored runs say, and on what they rest."""
     from ipywidgets import Dropdown, SelectionSlider
 
-    from .recommend import ROWS, TASKS, WISHES, recommend
+    from .recommend import TASKS, WISHES, counts, recommend
 
     def draw(task, wish, examples, parameters):
         print(recommend(task, wish=wish, examples=examples, parameters=parameters))
 
+    tried = sorted({count for task in TASKS.values() for count in counts(task)})
     sizes = [("1.3 million", 1.3e6), ("125 million", 1.25e8), ("8 billion", 8e9)]
     _play(
         draw,
         task=Dropdown(options=[*TASKS], description="task"),
         wish=Dropdown(options=[*WISHES], description="besides"),
-        examples=SelectionSlider(options=ROWS, value=ROWS[-1], description="examples"),
+        examples=SelectionSlider(options=tried, value=500, description="examples"),
         parameters=Dropdown(options=sizes, description="your model"),
     )
 
