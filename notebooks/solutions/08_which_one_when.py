@@ -483,11 +483,13 @@ solution_08c = {
     1: ("opposite", ["rows"]),
     2: ("not testable", []),
     3: ("shown", ["swap"]),
+    4: ("not shown", ["rows"]),
 }
 variant_08c = {
     1: ("opposite", "rows"),
     2: ("not testable", ()),
     3: ("shown", ("swap",)),
+    4: ("not shown", ["rows"]),
 }
 VARIANTS_08C = {"a name alone": variant_08c}
 WRONG_08C = {
@@ -528,6 +530,20 @@ WRONG_08C = {
         "claim 3",
         {**solution_08c, 3: ("opposite", ["swap"])},
     ),
+    "a mean is not enough": (
+        "mean taken for shown",
+        {**solution_08c, 4: ("shown", ["rows"])},
+    ),
+    "the other side": ("claim 4", {**solution_08c, 4: ("opposite", ["rows"])}),
+    "said too early": (
+        "claim 4",
+        {**solution_08c, 4: ("not testable", ["rows"])},
+    ),
+    "steps for examples": (
+        "mixes meanings of fast",
+        {**solution_08c, 4: ("not shown", ["steps"])},
+    ),
+    "three of four": ("form", {k: solution_08c[k] for k in (1, 2, 3)}),
     "no pair": ("form", {**solution_08c, 1: "opposite"}),
     "no list": ("form", {**solution_08c, 2: ("not testable", None)}),
     "a word of its own": (

@@ -406,8 +406,14 @@ CLAIMS = {
     1: "Prompt tuning adapts rapidly: from 128 examples it is ahead of full fine-tuning.",
     2: "On models above 1 billion parameters LoRA is as good as full fine-tuning.",
     3: "Prompt tuning adapts rapidly: it is swapped in faster than all weights of a model.",
+    4: "Full fine-tuning generalises further: from 32 examples it is ahead of prompt tuning.",
 }
-ANSWERS = {1: ("opposite", ["rows"]), 2: ("not testable", []), 3: ("shown", ["swap"])}
+ANSWERS = {
+    1: ("opposite", ["rows"]),
+    2: ("not testable", []),
+    3: ("shown", ["swap"]),
+    4: ("not shown", ["rows"]),
+}
 EVIDENCE = {
     "poems": "LoRA on all matrices and full fine-tuning, poems, 1.3 M parameters, 150 steps",
     "steps": "prompt and full fine-tuning after 15, 50 and 150 steps, each at its best rate",
@@ -428,7 +434,7 @@ def check_08c(sheet: Sheet, answer) -> None:
     untouched = isinstance(answer, dict) and set(votes) == set(CLAIMS)
     if answer is None or answer is ... or (untouched and any(map(_empty, votes.values()))):
         sheet.broken(NOTHING)
-    sheet.wrong("form", "verdicts is a dict from 1, 2, 3 to pairs.", not isinstance(answer, dict))
+    sheet.wrong("form", "verdicts is a dict from 1, 2, 3, 4 to pairs.", not isinstance(answer, dict))
     given = {}
     for number in CLAIMS:
         vote = votes.get(number)
@@ -459,7 +465,7 @@ def check_08c(sheet: Sheet, answer) -> None:
     )
     sheet.wrong("evidence for nothing", "Claim 2 is not testable here; then no evidence decides "
                 "it: leave the list empty.", bool(names))  # fmt: skip
-    for number, meaning in ((1, "examples"), (3, "swapping")):
+    for number, meaning in ((1, "examples"), (3, "swapping"), (4, "examples")):
         word, names = given[number]
         wanted = ANSWERS[number][1]
         sheet.wrong(
@@ -480,6 +486,12 @@ def check_08c(sheet: Sheet, answer) -> None:
                 "side is ahead.", given[1][0] != "opposite")  # fmt: skip
     sheet.wrong("claim 3", "Look at the two times again: the prompt's is the smaller by far.",
                 given[3][0] != "shown")  # fmt: skip
+    sheet.wrong("mean taken for shown", "From 32 poems full fine-tuning is lower by 0.052, but the "
+                "interval, 0.038 to 0.066, does not lie beyond 0.05. Ahead by that much is what "
+                "the claim needs.", given[4][0] == "shown")  # fmt: skip
+    sheet.wrong("claim 4", "From 32 poems full fine-tuning is the one with the lower loss, by "
+                "0.052 (0.038 to 0.066), and the runs that measure it are there.",
+                given[4][0] != "not shown")  # fmt: skip
     sheet.finish(True)
 
 
