@@ -504,16 +504,18 @@ def _ranks(config, most: int = 64) -> list[int]:
 
 
 def lora_table(config) -> None:
-    """Print parameters and share of the model for each rank and choice of layers."""
-    print("trained numbers, and their share of the model")
+    """Print parameters and their shares, of the model and of the matrices that are changed, for
+    each rank and choice of layers."""
+    print("trained numbers; their share of the model; their share of the matrices beside them")
     choices = lora_targets(config)
-    print(f"{'rank':>4}" + "".join(f"{name:>18}" for name in choices))
+    print(f"{'rank':>4}" + "".join(f"{name:>21}" for name in choices))
     for rank in _ranks(config):
         cells = []
         for targets in choices.values():
             bill = lora_bill(config, rank, targets)
-            cells.append(f"{bill['parameters']:,} {bill['share']:>7.1%}")
-        print(f"{rank:>4}" + "".join(f"{cell:>18}" for cell in cells))
+            part = bill["parameters"] / bill["beside"]
+            cells.append(f"{bill['parameters']:,} {bill['share']:>6.1%} {part:>5.0%}")
+        print(f"{rank:>4}" + "".join(f"{cell:>21}" for cell in cells))
 
 
 def lora_widget(config) -> None:

@@ -226,6 +226,27 @@ def wrong_06b_asleep(layer):
     layer.weight = layer.kept
 
 
+def wrong_06b_divisor(layer):
+    layer.kept = layer.weight
+    change = layer.alpha / len(layer.B) * layer.B @ layer.A
+    layer.weight = layer.weight + change
+    layer.hook_on = False
+
+
+_KEPT = {}  # one place for all layers
+
+
+def wrong_06b_global_merge(layer):
+    _KEPT["weight"] = layer.weight
+    change = layer.alpha / len(layer.A) * layer.B @ layer.A
+    layer.weight = layer.weight + change
+    layer.hook_on = False
+
+
+def wrong_06b_global_unmerge(layer):
+    layer.weight, layer.hook_on = _KEPT["weight"], True
+
+
 _MERGE, _UNMERGE = solution_06b_merge, solution_06b_unmerge
 VARIANTS_06B = {"in place": (variant_06b_merge, variant_06b_unmerge)}
 WRONG_06B = {
@@ -244,6 +265,14 @@ WRONG_06B = {
     "B zeroed in place of the hook": (
         "change lost",
         (wrong_06b_zeroes, _UNMERGE),
+    ),
+    "a width for the rank": (
+        "a width for the rank",
+        (wrong_06b_divisor, _UNMERGE),
+    ),
+    "a global for all": (
+        "one kept for all",
+        (wrong_06b_global_merge, wrong_06b_global_unmerge),
     ),
     "hook not woken": ("asleep", (_MERGE, wrong_06b_asleep)),
 }

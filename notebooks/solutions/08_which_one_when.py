@@ -534,7 +534,10 @@ WRONG_08C = {
         "mean taken for shown",
         {**solution_08c, 4: ("shown", ["rows"])},
     ),
-    "the other side": ("claim 4", {**solution_08c, 4: ("opposite", ["rows"])}),
+    "the other side": (
+        "claim 4",
+        {**solution_08c, 4: ("opposite", ["rows"])},
+    ),
     "said too early": (
         "claim 4",
         {**solution_08c, 4: ("not testable", ["rows"])},

@@ -245,7 +245,25 @@ def check_06b(sheet: Sheet, put_in, take_out) -> None:
         "or unmerge write into layer.A or layer.B?",
         not same(_called(layer, x), before, 1e-3),
     )
+    sheet.wrong(
+        "one kept for all",
+        "One layer is right. But two layers, both merged before the first is unmerged, do not get "
+        "their own weights back: you keep one for all. Keep it in the layer.",
+        not _two_at_once(put_in, take_out, (W, W.flip(0)), A, B, alpha),
+    )
     sheet.finish(same(_called(layer, x), before, 1e-5))
+
+
+def _two_at_once(put_in, take_out, weights, A, B, alpha) -> bool:
+    """Do two layers, merged one after the other, get their own weights back?"""
+    layers = [LowRankLinear(W.clone(), A.clone(), B.clone(), alpha) for W in weights]
+    try:
+        for step in (put_in, take_out):
+            for layer in layers:
+                step(layer)
+    except Exception:  # the learner's code, which ran with one layer
+        return False
+    return all(same(one.weight, W, 0.0) for one, W in zip(layers, weights, strict=True))
 
 
 def _check_merged(sheet: Sheet, W, A, B, alpha, weight, hook, right: bool) -> None:
@@ -261,6 +279,11 @@ def _check_merged(sheet: Sheet, W, A, B, alpha, weight, hook, right: bool) -> No
     scales = {
         "no scale": (1.0, "You add B A. The change is alpha / rank · B A."),
         "alpha only": (alpha, "You add alpha · B A. The change is alpha / rank · B A."),
+        "a width for the rank": (
+            alpha / len(B),
+            "You divide alpha by a width of the matrix. The "
+            "rank is what B A go through: the rows of A, the columns of B.",
+        ),
         "upside down": (rank / alpha, "You add rank / alpha · B A. It is alpha / rank."),
         "minus": (-alpha / rank, "You take the change away where it has to be added."),
     }

@@ -434,7 +434,9 @@ def check_08c(sheet: Sheet, answer) -> None:
     untouched = isinstance(answer, dict) and set(votes) == set(CLAIMS)
     if answer is None or answer is ... or (untouched and any(map(_empty, votes.values()))):
         sheet.broken(NOTHING)
-    sheet.wrong("form", "verdicts is a dict from 1, 2, 3, 4 to pairs.", not isinstance(answer, dict))
+    sheet.wrong(
+        "form", "verdicts is a dict from 1, 2, 3, 4 to pairs.", not isinstance(answer, dict)
+    )
     given = {}
     for number in CLAIMS:
         vote = votes.get(number)

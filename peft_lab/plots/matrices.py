@@ -133,7 +133,7 @@ def against_energy(
     dots: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     notes: Sequence[tuple[str, float, float]] = (),
     baselines: Mapping[str, float] | None = None,
-    xlabel: str = "energy that is kept (% of the whole change)",
+    xlabel: str = "energy that is kept (% of each change, mean of all)",
     ylabel: str = LOSS,
     origin: str = "live, 1 seed",
 ) -> CourseFigure:
