@@ -197,7 +197,15 @@ def _first_choice(
     nearest = f", the nearest to {examples:,} that was run" if few and count != examples else ""
     tried = f"; {len(methods)} methods were tried" if few else ""
     named = f"On {task} ({count} rows{nearest}{tried})"
-    if wish == "quality":
+    lead = behind(rows, "base", best)
+    if lead.verdict(CLOSE) != "shown":
+        chosen = best
+        text = (
+            f"{named} {best} has the best mean: {score[best]:.3f} {unit}, ahead of the untrained "
+            f"base by {lead}. That any method is {CLOSE} ahead of it is not shown: get more "
+            "examples first."
+        )
+    elif wish == "quality":
         chosen, size = best, rows[best].parameters
         text = f"{named} {best} has the best mean: {score[best]:.3f} {unit}."
         smaller = (n for n in order[1:] if rows[n].parameters < size)
@@ -238,6 +246,10 @@ def _first_choice(
             text += f" Before training it was {price('base'):.2f}."
     evidence = _all(rows[best])
     if few:
+        whole = trained(task)
+        best_of_all = best_is(whole, key=lambda name: _mean(whole[name], field))
+        if best_of_all not in rows:
+            text += f" {best_of_all}, the best from {TRAIN_ROWS[task]} rows, was not among them."
         evidence = f"{origin(rows[best].runs)}: {'; '.join(rows[name].arm for name in order)}"
     return chosen, Sentence(text, evidence, _scale(rows[best], count, field))
 

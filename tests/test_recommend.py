@@ -252,6 +252,22 @@ def test_a_wish_with_few_examples_is_answered_from_as_many(count, wish):
     assert ("the best by its mean" in first) == (advice.method != best)
 
 
+def test_where_no_method_is_shown_to_learn_anything_no_wish_is_granted():
+    """From 8 and 32 rows of moods: full fine-tuning's gain is near 0, or below."""
+    for count in (8, 32):
+        for wish in WISHES:
+            first = recommend("sorting", wish=wish, examples=count).sentences[0].text
+            assert "ahead of the untrained base by" in first and "get more examples" in first
+            assert "four fifths" not in first and "within" not in first
+    assert "more examples first" not in str(recommend("sorting", examples=128))
+
+
+def test_the_best_of_all_rows_is_named_where_it_was_not_tried_with_few():
+    few = recommend("new script", examples=8).sentences[0].text
+    assert few.endswith(" embeddings, the best from 180 rows, was not among them.")
+    assert "not among them" not in str(recommend("style", examples=8))
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_what_old_skills_were_before_training_is_said(task):
     before = trained(TASKS[task])["base"].runs[0]["story_nats"]
