@@ -29,6 +29,7 @@ MEASURES = {  # what says most about the work: a field of the runs, its unit, wh
 UNTRAINED = ("base", "written prompt", "5-gram", "majority", "bag of words")
 TRAIN_ROWS = {"poems": 500, "moods": 600, "tables": 450, "code": 175, "nepali": 180}
 CLOSE = 0.05  # of each measure, in its unit: the smallest difference that counts, as on the cards
+MORE_FIRST = "get more examples first."  # said where no method is shown to have learned
 OURS, BILLION = (4e5, 1.13e7), 1e9  # our smallest and largest model, in parameters
 
 # (sentence, source): figures as printed there
@@ -61,7 +62,7 @@ class Advice:
 
     method: str
     sentences: tuple[Sentence, ...]
-    suffices: bool  # are the runs near in size of the model and in number of examples?
+    suffices: bool  # are the runs near in size and number of examples, and did a method learn?
 
     def __str__(self) -> str:
         lines = []
@@ -106,7 +107,7 @@ def recommend(
     count = min(counts(task), key=lambda n: _times_apart(n, examples))
     rows = trained(task, count)
     method, first = _first_choice(rows, task, wish, count, examples)
-    told = [first, _without_training(task, count)]
+    told = [first, _without_training(task, count, method)]
     if count == TRAIN_ROWS[task]:
         told += _later(rows, task, wish)
     if len(counts(task)) == 1:
@@ -130,7 +131,8 @@ def recommend(
             "for it: take them for what to try first, and try full fine-tuning or LoRA beside it."
         )
         told.append(Sentence(said, "no runs", "none of this size"))
-    return Advice(method, tuple(told), near and like_ours)
+    learned = MORE_FIRST not in first.text
+    return Advice(method, tuple(told), near and like_ours and learned)
 
 
 def counts(task: str) -> tuple[int, ...]:
@@ -202,8 +204,7 @@ def _first_choice(
         chosen = best
         text = (
             f"{named} {best} has the best mean: {score[best]:.3f} {unit}, ahead of the untrained "
-            f"base by {lead}. That any method is {CLOSE} ahead of it is not shown: get more "
-            "examples first."
+            f"base by {lead}. That any method is {CLOSE} ahead of it is not shown: {MORE_FIRST}"
         )
     elif wish == "quality":
         chosen, size = best, rows[best].parameters
@@ -284,13 +285,16 @@ def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:
     return [Sentence(text, f"{origin(row.runs)}: {row.arm}", _scale(row, count, chosen_by))]
 
 
-def untrained_rival(task: str, count: int | None = None) -> tuple[str, str, Row, str]:
-    """The best of what needs no training of a model, beside the best method by one measure.
+def untrained_rival(
+    task: str, count: int | None = None, method: str | None = None
+) -> tuple[str, str, Row, str]:
+    """The best of what needs no training of a model, beside a method, by one measure.
 
     Args:
         task: as `load_task` names it.
         count: rows that the methods were trained on; None: all. From fewer, only what has read no
             row at all is a rival: the others read all of them.
+        method: an arm of `trained(task, count)`; None: the best.
 
     Returns:
         (both in words, and how far apart they are; "ahead" or "behind" where the rival is shown to
@@ -310,7 +314,7 @@ def untrained_rival(task: str, count: int | None = None) -> tuple[str, str, Row,
         return best_is(names, key=lambda name: _mean(rows[name], field))
 
     rival = best_of([name for name in rivals if field in rows[name].runs[0]])
-    best = best_of([name for name in rows if name not in UNTRAINED])
+    best = method or best_of([name for name in rows if name not in UNTRAINED])
     leader = best_of((rival, best))
     other = best if leader == rival else rival
     apart = behind(rows, other, leader, field)
@@ -332,9 +336,9 @@ def untrained_rival(task: str, count: int | None = None) -> tuple[str, str, Row,
     return told, outcome, rows[best], field
 
 
-def _without_training(task: str, count: int) -> Sentence:
+def _without_training(task: str, count: int, method: str) -> Sentence:
     """A method must beat what needs no training of a model to be worth its cost."""
-    told, _, best, field = untrained_rival(task, count)
+    told, _, best, field = untrained_rival(task, count, method)
     evidence, scale = _all(best), _scale(best, count, field)
     if count == TRAIN_ROWS[task]:
         scale += "; without training 1 run, the same rows"
@@ -373,7 +377,7 @@ def _mean(row: Row, field: str) -> float:
 def _rows_not_tried(task: str) -> Sentence:
     text = (
         f"All this is from {TRAIN_ROWS[task]} rows of {task}; other numbers of examples were not "
-        "tried (on poems they were: ask for style)."
+        "tried. (On poems, moods and nepali they were; what was found there need not hold here.)"
     )
     return Sentence(text, "no runs", "no other number of rows")
 

@@ -677,17 +677,20 @@ def recommend_table() -> None:
     """Print, for each kind of task and each wish, the method that the stored runs point to."""
     from .recommend import TASKS, WISHES, recommend, untrained_rival
 
-    print(f"{'':<13}" + "".join(f"{wish:<26}" for wish in WISHES).rstrip())
+    print(f"{'':<13}" + "".join(f"{wish:<27}" for wish in WISHES).rstrip())
     notes = []
     for task, experiment in TASKS.items():
-        found = (recommend(task, wish=wish).method for wish in WISHES)
-        told, outcome, *_ = untrained_rival(experiment)
-        if outcome != "behind":  # no method is shown to be ahead of what needs no training
-            note = f"* {task}: without training a model: {told}"
-            notes.append(textwrap.fill(note, 100, subsequent_indent="  "))
-        named = task if outcome == "behind" else f"{task} *"
-        print(f"{named:<13}" + "".join(f"{method:<26}" for method in found).rstrip())
-    print(*notes, sep="\n")
+        cells = []
+        for wish in WISHES:
+            method = recommend(task, wish=wish).method
+            told, outcome, *_ = untrained_rival(experiment, method=method)
+            if outcome != "behind":  # it is not shown to be ahead of what needs no training
+                note = f"* {task}: without training a model: {told}"
+                notes += [note] * (note not in notes)
+                method += " *"
+            cells.append(f"{method:<27}")
+        print(f"{task:<13}" + "".join(cells).rstrip())
+    print(*(textwrap.fill(note, 100, subsequent_indent="  ") for note in notes), sep="\n")
 
 
 def recommend_widget() -> None:

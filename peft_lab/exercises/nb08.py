@@ -403,10 +403,10 @@ def _names(value):
 
 WORDS = ("shown", "not shown", "opposite", "not testable")
 CLAIMS = {
-    1: "Prompt tuning adapts rapidly: from 128 examples it is ahead of full fine-tuning.",
+    1: "Prompt tuning adapts rapidly: from 128 poems it is ahead of full fine-tuning.",
     2: "On models above 1 billion parameters LoRA is as good as full fine-tuning.",
     3: "Prompt tuning adapts rapidly: it is swapped in faster than all weights of a model.",
-    4: "Full fine-tuning generalises further: from 32 examples it is ahead of prompt tuning.",
+    4: "Full fine-tuning generalises further: from 32 poems it is ahead of prompt tuning.",
 }
 ANSWERS = {
     1: ("opposite", ["rows"]),
