@@ -324,7 +324,7 @@ def test_the_runs_do_not_suffice_for_a_number_of_examples_far_from_those_tried(t
             advice = recommend(task, examples=examples)
             learned = guide.MORE_FIRST not in advice.sentences[0].text
             assert advice.suffices == learned and "do not suffice" not in str(advice)
-            assert learned or (task == "sorting" and count < 128)
+            assert learned or (task == "sorting" and examples < 128)
     for examples, nearest in ((tried[0] // 2 - 1, tried[0]), (tried[-1] * 2 + 1, tried[-1])):
         advice = recommend(task, examples=examples)
         last = advice.sentences[-1].text
