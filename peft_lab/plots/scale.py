@@ -85,7 +85,7 @@ def gaps_by_size(
             labels, values = _draw_bands(place, methods)
             place.set_xscale("log")
             sizes = sorted({size for points in methods.values() for size in points})
-            _x_ticks(place, sizes, {size: _size(size) for size in sizes})
+            _x_ticks(place, sizes, {size: _size(size, 2) for size in sizes})
             _margin(place, [0.0, *values])
             place.set_ylim(bottom=0)
             place.set(xlabel="parameters of the base (log)", ylabel=measure)
@@ -93,7 +93,8 @@ def gaps_by_size(
     return figure
 
 
-def _size(parameters: float) -> str:
+def _size(parameters: float, digits: int = 3) -> str:
     """400_000 is "0.4 M", 176e9 is "176 B"."""
     unit, scale = ("B", 1e9) if parameters >= 1e9 else ("M", 1e6)
-    return f"{parameters / scale:.3g} {unit}"
+    value = parameters / scale
+    return f"{value:.{max(digits, len(str(int(value))))}g} {unit}"
