@@ -377,7 +377,7 @@ def _mean(row: Row, field: str) -> float:
 def _rows_not_tried(task: str) -> Sentence:
     text = (
         f"All this is from {TRAIN_ROWS[task]} rows of {task}; other numbers of examples were not "
-        "tried. (On poems, moods and nepali they were; what was found there need not hold here.)"
+        "tried. (On other tasks they were; what was found there need not hold here.)"
     )
     return Sentence(text, "no runs", "no other number of rows")
 
