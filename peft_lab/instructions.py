@@ -68,8 +68,8 @@ def swapped(task: Task, tokenizer) -> list[list[Example]]:
     for i, example in enumerate(task.test):
         of_rung = by_rung[example.fields["rung"]]
         others = [words for job, words in of_rung.items() if job != example.fields["family"]]
-        found.append([reworded([example], [words[i % len(words)]], tokenizer)[0]
-                      for words in others])  # fmt: skip
+        asked = [words[i % len(words)] for words in others]
+        found.append(reworded([example] * len(asked), asked, tokenizer))
     return found
 
 

@@ -104,13 +104,14 @@ def recommend(
     for name, value in (("examples", examples), ("parameters", parameters)):
         if isinstance(value, bool) or not isinstance(value, Real) or not 1 <= value < float("inf"):
             raise ValueError(f"{name} must be a number from 1 on, not {value!r}.")
-    count = min(counts(task), key=lambda n: _times_apart(n, examples))
+    tried = counts(task)
+    count = min(tried, key=lambda n: _times_apart(n, examples))
     rows = trained(task, count)
-    method, first = _first_choice(rows, task, wish, count, examples)
+    method, first, learned = _first_choice(rows, task, wish, count, examples)
     told = [first, _without_training(task, count, method)]
     if count == TRAIN_ROWS[task]:
         told += _later(rows, task, wish)
-    if len(counts(task)) == 1:
+    if len(tried) == 1:
         told.append(_rows_not_tried(task))
     near = _times_apart(count, examples) <= 2
     if not near:
@@ -131,7 +132,6 @@ def recommend(
             "for it: take them for what to try first, and try full fine-tuning or LoRA beside it."
         )
         told.append(Sentence(said, "no runs", "none of this size"))
-    learned = MORE_FIRST not in first.text
     return Advice(method, tuple(told), near and like_ours and learned)
 
 
@@ -189,7 +189,8 @@ def gain(rows: dict[str, Row], name: str, field: str = "test_nats") -> float:
 
 def _first_choice(
     rows: dict[str, Row], task: str, wish: str, count: int, examples: float
-) -> tuple[str, Sentence]:
+) -> tuple[str, Sentence, bool]:
+    """(the method, why, whether any method is shown to be ahead of the base)."""
     field, unit, best_is = MEASURES[task]
     methods = [name for name in rows if name != "base"]
     score = {name: _mean(rows[name], field) for name in methods}
@@ -200,7 +201,8 @@ def _first_choice(
     tried = f"; {len(methods)} methods were tried" if few else ""
     named = f"On {task} ({count} rows{nearest}{tried})"
     lead = behind(rows, "base", best)
-    if lead.verdict(CLOSE) != "shown":
+    learned = lead.verdict(CLOSE) == "shown"
+    if not learned:
         chosen = best
         text = (
             f"{named} {best} has the best mean: {score[best]:.3f} {unit}, ahead of the untrained "
@@ -252,7 +254,7 @@ def _first_choice(
         if best_of_all not in rows:
             text += f" {best_of_all}, the best from {TRAIN_ROWS[task]} rows, was not among them."
         evidence = f"{origin(rows[best].runs)}: {'; '.join(rows[name].arm for name in order)}"
-    return chosen, Sentence(text, evidence, _scale(rows[best], count, field))
+    return chosen, Sentence(text, evidence, _scale(rows[best], count, field)), learned
 
 
 def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:

@@ -252,7 +252,7 @@ def score(model, base: str, task, request: str | None = None) -> dict:
             raise FloatingPointError(f"the {split} loss is {result.nats_per_token}")
         scores[f"{split}_nats"] = round(result.nats_per_token, 6)
         scores[f"{split}_bits_per_byte"] = round(result.bits_per_byte, 6)
-    scores["test_items"] = a_token(result)
+    scores["test_items"] = a_token(result.per_example, result.per_example_tokens)
     labels = sorted({example.target for example in task.train})
     if len(labels) <= MOST_LABELS:
         guesses = classify(model, tokenizer, rows, labels)
@@ -263,15 +263,15 @@ def score(model, base: str, task, request: str | None = None) -> dict:
         stories = materials(base, "stories")[2].test
         result = evaluate(model, stories, pad_id=model.config.pad_token_id)
         scores["story_nats"] = round(result.nats_per_token, 6)
-        scores["story_items"] = a_token(result)
+        scores["story_items"] = a_token(result.per_example, result.per_example_tokens)
         scores["story_item_tokens"] = result.per_example_tokens
     return scores
 
 
-def a_token(result) -> list[float]:
+def a_token(nats: list[float], tokens: list[int]) -> list[float]:
     """Nats a token of each text; 0 of one without tokens, which then has no weight either."""
-    pairs = zip(result.per_example, result.per_example_tokens, strict=True)
-    return [round(nats / tokens, 3) if tokens else 0.0 for nats, tokens in pairs]
+    pairs = zip(nats, tokens, strict=True)
+    return [round(n / count, 3) if count else 0.0 for n, count in pairs]
 
 
 def of_this_task(model, tokenizer, task, request: str | None = None) -> dict:
@@ -285,7 +285,7 @@ def of_this_task(model, tokenizer, task, request: str | None = None) -> dict:
         third = evaluate_byte_places(model, tokenizer, asked)[3, 3]
         return {
             "test_third_byte_nats": round(third.nats_per_token, 6),
-            "test_items_third": a_token(third),
+            "test_items_third": a_token(third.per_example, third.per_example_tokens),
             "test_item_third_bytes": third.per_example_tokens,
         }
     if task.name == "instructions":
@@ -317,7 +317,7 @@ def of_instructions(model, tokenizer, task) -> dict:
     return {
         "test_accuracy": round(statistics.fmean(right), 6),
         "test_items_right": "".join(str(int(each)) for each in right),
-        "test_items_swapped": [round(n / t, 3) for n, t in zip(otherwise, tokens, strict=True)],
+        "test_items_swapped": a_token(otherwise, tokens),
     }
 
 
