@@ -8,8 +8,18 @@ from dataclasses import dataclass
 from numbers import Real
 from statistics import fmean
 
-from .claims import ITEMS, Comparison, compare
-from .results import Row, known_experiments, load_runs, origin, summary
+from .evidence import (
+    CLOSE,
+    MEASURES,
+    TRAIN_ROWS,
+    behind,
+    counts,
+    gain,
+    mean,
+    trained,
+    untrained_rival,
+)
+from .results import Row, load_runs, origin, summary
 
 TASKS = {  # what is to be learned -> the task that it was tried on
     "style": "poems",
@@ -19,16 +29,6 @@ TASKS = {  # what is to be learned -> the task that it was tried on
     "new script": "nepali",
 }
 WISHES = ("quality", "small file", "little memory", "old skills")
-MEASURES = {  # what says most about the work: a field of the runs, its unit, which end is good
-    "poems": ("test_nats", "nats a token", min),
-    "moods": ("test_accuracy", "of the answers right", max),
-    "tables": ("test_nats", "nats a token", min),
-    "code": ("test_nats", "nats a token", min),
-    "nepali": ("test_third_byte_nats", "nats a third byte", min),
-}
-UNTRAINED = ("base", "written prompt", "5-gram", "majority", "bag of words")
-TRAIN_ROWS = {"poems": 500, "moods": 600, "tables": 450, "code": 175, "nepali": 180}
-CLOSE = 0.05  # of each measure, in its unit: the smallest difference that counts, as on the cards
 MORE_FIRST = "get more examples first."  # said where no method is shown to have learned
 OURS, BILLION = (4e5, 1.13e7), 1e9  # our smallest and largest model, in parameters
 
@@ -135,126 +135,93 @@ def recommend(
     return Advice(method, tuple(told), near and like_ours and learned)
 
 
-def counts(task: str) -> tuple[int, ...]:
-    """The numbers of rows that methods were tried with on a task, the smallest first."""
-    return (*sorted({run["tags"]["train_rows"] for run in _few(task)}), TRAIN_ROWS[task])
-
-
-def trained(task: str, count: int | None = None) -> dict[str, Row]:
-    """The methods that were tried on a task, and the base, each at its best learning rate.
-
-    Args:
-        count: rows that they were trained on, one of `counts(task)`; None: all.
-    """
-    whole = {arm: row for arm, row in _all_arms(task).items() if arm not in UNTRAINED[1:]}
-    if count in (None, TRAIN_ROWS[task]):
-        return whole
-    few = summary([run for run in _few(task) if run["tags"]["train_rows"] == count])
-    return {"base": whole["base"]} | {row.tags["method"]: row for row in few}
-
-
-def _few(task: str) -> list[dict]:
-    """The runs from fewer rows than all; none where they are not stored."""
-    experiment = "rows" if task == "poems" else f"rows-{task}"
-    if experiment not in known_experiments():
-        return []
-    return load_runs(experiment, failed=True)
-
-
-def _all_arms(task: str) -> dict[str, Row]:
-    return {row.arm: row for row in summary(load_runs(task, failed=True))}
-
-
-def behind(rows: dict[str, Row], name: str, best: str, field: str | None = None) -> Comparison:
-    """How far a method lies behind another, judged over seeds and over test texts.
-
-    Args:
-        rows: of one task, as `trained` gives them.
-        field: one of `claims.ITEMS`; None takes the measure of the task.
-    """
-    base = rows["base"].runs[0]
-    field = field or MEASURES[base["experiment"]][0]
-    weights = ITEMS[field][1]
-    pair = rows[name].runs, rows[best].runs
-    if field == "test_accuracy":  # the higher, the better
-        pair = pair[::-1]
-    return compare(*pair, base[weights] if weights else None, field)
-
-
-def gain(rows: dict[str, Row], name: str, field: str = "test_nats") -> float:
-    """The share of full fine-tuning's gain over the base (1: as much), by a field of the runs."""
-    base, full, own = (_mean(rows[n], field) for n in ("base", "full", name))
-    return (base - own) / (base - full)
-
-
 def _first_choice(
     rows: dict[str, Row], task: str, wish: str, count: int, examples: float
 ) -> tuple[str, Sentence, bool]:
     """(the method, why, whether any method is shown to be ahead of the base)."""
-    field, unit, best_is = MEASURES[task]
+    field, _, best_is = MEASURES[task]
     methods = [name for name in rows if name != "base"]
-    score = {name: _mean(rows[name], field) for name in methods}
-    order = sorted(methods, key=score.get, reverse=best_is is max)
+    order = sorted(methods, key=lambda n: mean(rows[n], field), reverse=best_is is max)
     best = order[0]
+    learned = behind(rows, "base", best).verdict(CLOSE) == "shown"
+    if not learned:
+        chosen, why = best, _nothing_learned(rows, task, best)
+    elif wish == "quality":
+        chosen, why = _best_or_as_good(rows, task, order)
+    else:
+        chosen, why = _cheapest_that_learned(rows, task, wish, best)
     few = count != TRAIN_ROWS[task]
     nearest = f", the nearest to {examples:,} that was run" if few and count != examples else ""
     tried = f"; {len(methods)} methods were tried" if few else ""
-    named = f"On {task} ({count} rows{nearest}{tried})"
-    lead = behind(rows, "base", best)
-    learned = lead.verdict(CLOSE) == "shown"
-    if not learned:
-        chosen = best
-        text = (
-            f"{named} {best} has the best mean: {score[best]:.3f} {unit}, ahead of the untrained "
-            f"base by {lead}. That any method is {CLOSE} ahead of it is not shown: {MORE_FIRST}"
-        )
-    elif wish == "quality":
-        chosen, size = best, rows[best].parameters
-        text = f"{named} {best} has the best mean: {score[best]:.3f} {unit}."
-        smaller = (n for n in order[1:] if rows[n].parameters < size)
-        near = [n for n in smaller if behind(rows, n, best).high < CLOSE]
-        if near:
-            chosen = min(near, key=lambda name: rows[name].parameters)
-            text += (
-                f" {chosen} is shown to be within {CLOSE} of that (behind by "
-                f"{behind(rows, chosen, best)}), with {rows[chosen].parameters:,} numbers in "
-                f"place of {size:,}."
-            )
-        else:
-            text += (
-                f" No smaller method is shown to be within {CLOSE} of that. Next comes "
-                f"{order[1]}: {score[order[1]]:.3f}, behind by {behind(rows, order[1], best)}."
-            )
-    else:
-        price, priced = {
-            "small file": (lambda n: rows[n].file_bytes, "bytes"),
-            "little memory": (lambda n: _memory(rows[n]), "bytes a step"),
-            "old skills": (lambda n: _mean(rows[n], "story_nats"), "nats a token on stories"),
-        }[wish]
-        enough = [name for name in methods if gain(rows, name, field) >= 0.8]
-        chosen = min(enough, key=price)
-        cost, of_best = (f"{price(n):,.{2 * (wish == 'old skills')}f}" for n in (chosen, best))
-        if enough == [best]:
-            text = (
-                f"{named} only {best} reaches four fifths of full fine-tuning's gain ({unit}), "
-                f"so there is no choice: {cost} {priced}."
-            )
-        else:
-            text = (
-                f"{named} {chosen} pays least among those that reach four fifths of full "
-                f"fine-tuning's gain ({unit}): {cost} {priced}"
-            )
-            text += "." if chosen == best else f"; {best}, the best by its mean, {of_best}."
-        if wish == "old skills":
-            text += f" Before training it was {price('base'):.2f}."
-    evidence = _all(rows[best])
+    text = f"On {task} ({count} rows{nearest}{tried}) {why}"
+    cited = _all(rows[best])
     if few:
         whole = trained(task)
-        best_of_all = best_is(whole, key=lambda name: _mean(whole[name], field))
+        best_of_all = best_is(whole, key=lambda name: mean(whole[name], field))
         if best_of_all not in rows:
             text += f" {best_of_all}, the best from {TRAIN_ROWS[task]} rows, was not among them."
-        evidence = f"{origin(rows[best].runs)}: {'; '.join(rows[name].arm for name in order)}"
-    return chosen, Sentence(text, evidence, _scale(rows[best], count, field)), learned
+        cited = f"{origin(rows[best].runs)}: {'; '.join(rows[name].arm for name in order)}"
+    return chosen, Sentence(text, cited, _scale(rows[best], count, field)), learned
+
+
+def _nothing_learned(rows: dict[str, Row], task: str, best: str) -> str:
+    """The best one's lead over the base may be chance: then there is nothing to choose."""
+    field, unit, _ = MEASURES[task]
+    return (
+        f"{best} has the best mean: {mean(rows[best], field):.3f} {unit}, ahead of the untrained "
+        f"base by {behind(rows, 'base', best)}. That any method is {CLOSE} ahead of it is not "
+        f"shown: {MORE_FIRST}"
+    )
+
+
+def _best_or_as_good(rows: dict[str, Row], task: str, order: list[str]) -> tuple[str, str]:
+    """The best by its mean, or the smallest that is shown to be CLOSE to it; order: best first."""
+    field, unit, _ = MEASURES[task]
+    best, second = order[:2]
+    size = rows[best].parameters
+    text = f"{best} has the best mean: {mean(rows[best], field):.3f} {unit}."
+    smaller = (name for name in order if rows[name].parameters < size)
+    near = [name for name in smaller if behind(rows, name, best).high < CLOSE]
+    if not near:
+        return best, (
+            f"{text} No smaller method is shown to be within {CLOSE} of that. Next comes "
+            f"{second}: {mean(rows[second], field):.3f}, behind by {behind(rows, second, best)}."
+        )
+    chosen = min(near, key=lambda name: rows[name].parameters)
+    return chosen, (
+        f"{text} {chosen} is shown to be within {CLOSE} of that (behind by "
+        f"{behind(rows, chosen, best)}), with {rows[chosen].parameters:,} numbers in place of "
+        f"{size:,}."
+    )
+
+
+def _cheapest_that_learned(
+    rows: dict[str, Row], task: str, wish: str, best: str
+) -> tuple[str, str]:
+    """What costs least, in the coin of the wish, of all that have four fifths of full's gain."""
+    field, unit, _ = MEASURES[task]
+    price, priced = {
+        "small file": (lambda name: rows[name].file_bytes, "bytes"),
+        "little memory": (lambda name: _memory(rows[name]), "bytes a step"),
+        "old skills": (lambda name: mean(rows[name], "story_nats"), "nats a token on stories"),
+    }[wish]
+    enough = [name for name in rows if name != "base" and gain(rows, name, field) >= 0.8]
+    chosen = min(enough, key=price)
+    cost, of_best = (f"{price(n):,.{2 * (wish == 'old skills')}f}" for n in (chosen, best))
+    if enough == [best]:
+        text = (
+            f"only {best} reaches four fifths of full fine-tuning's gain ({unit}), so there is no "
+            f"choice: {cost} {priced}."
+        )
+    else:
+        text = (
+            f"{chosen} pays least among those that reach four fifths of full fine-tuning's gain "
+            f"({unit}): {cost} {priced}"
+        )
+        text += "." if chosen == best else f"; {best}, the best by its mean, {of_best}."
+    if wish == "old skills":
+        text += f" Before training it was {price('base'):.2f}."
+    return chosen, text
 
 
 def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:
@@ -262,11 +229,11 @@ def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:
     if (task, wish) == ("nepali", "quality"):
         field, unit, _ = MEASURES["nepali"]
         free = {row.arm: row for row in summary(load_runs("union"))}
-        best = min(free, key=lambda name: _mean(free[name], field))
+        best = min(free, key=lambda name: mean(free[name], field))
         gap = behind(rows | {best: free[best]}, "embeddings", best)
         text = (
             "Tried after these results, with a learning rate of its own for the embeddings: "
-            f"{best}, {_mean(free[best], field):.3f} {unit}. It is ahead of the embeddings alone "
+            f"{best}, {mean(free[best], field):.3f} {unit}. It is ahead of the embeddings alone "
             f"by {gap}."
         )
         row, count, chosen_by = free[best], TRAIN_ROWS["nepali"], field
@@ -280,74 +247,23 @@ def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:
         text = (
             "Each method stands here at its best rate for the poems alone. At a lower one, "
             f"{row.learning_rate:g}, full fine-tuning has {row.loss.mean:.3f} nats a token on "
-            f"poems and {_mean(row, 'story_nats'):.2f} on stories: lower the rate first."
+            f"poems and {mean(row, 'story_nats'):.2f} on stories: lower the rate first."
         )
     else:
         return []
     return [Sentence(text, f"{origin(row.runs)}: {row.arm}", _scale(row, count, chosen_by))]
 
 
-def untrained_rival(
-    task: str, count: int | None = None, method: str | None = None
-) -> tuple[str, str, Row, str]:
-    """The best of what needs no training of a model, beside a method, by one measure.
-
-    Args:
-        task: as `load_task` names it.
-        count: rows that the methods were trained on; None: all. From fewer, only what has read no
-            row at all is a rival: the others read all of them.
-        method: an arm of `trained(task, count)`; None: the best.
-
-    Returns:
-        (both in words, and how far apart they are; "ahead" or "behind" where the rival is shown to
-        be so, "level" where both are shown to be within CLOSE, or "not shown"; the method; the
-        field that both are judged by).
-    """
-    rows = _all_arms(task)
-    rivals = [name for name in UNTRAINED[1:] if name in rows]
-    if count not in (None, TRAIN_ROWS[task]):
-        rivals = ["written prompt"]
-        rows = {name: rows[name] for name in rivals} | trained(task, count)
-    field, unit, best_is = MEASURES[task]
-    if not any(field in rows[name].runs[0] for name in rivals):
-        field, unit, best_is = MEASURES["poems"]  # counting has no third bytes: by all tokens
-
-    def best_of(names):
-        return best_is(names, key=lambda name: _mean(rows[name], field))
-
-    rival = best_of([name for name in rivals if field in rows[name].runs[0]])
-    best = method or best_of([name for name in rows if name not in UNTRAINED])
-    leader = best_of((rival, best))
-    other = best if leader == rival else rival
-    apart = behind(rows, other, leader, field)
-    if apart.verdict(CLOSE) == "shown":
-        outcome = "ahead" if leader == rival else "behind"
-    else:
-        outcome = "level" if apart.within(CLOSE) else "not shown"
-    found = {
-        "ahead": f"shown to be {CLOSE} ahead. Take that, or more data and steps",
-        "behind": f"shown to be {CLOSE} ahead",
-        "level": f"shown to be within {CLOSE}",
-        "not shown": f"not shown which is better by {CLOSE}",
-    }[outcome]
-    told = (
-        f"{rival}, {_mean(rows[rival], field):.3f} {unit} (by this measure {best}, from "
-        f"{count or TRAIN_ROWS[task]} rows: {_mean(rows[best], field):.3f}). {leader} is ahead by "
-        f"{apart}: {found}."
-    )
-    return told, outcome, rows[best], field
-
-
 def _without_training(task: str, count: int, method: str) -> Sentence:
     """A method must beat what needs no training of a model to be worth its cost."""
-    told, _, best, field = untrained_rival(task, count, method)
-    evidence, scale = _all(best), _scale(best, count, field)
+    rival = untrained_rival(task, count, method)
+    cited, scale = _all(rival.method), _scale(rival.method, count, rival.field)
     if count == TRAIN_ROWS[task]:
         scale += "; without training 1 run, the same rows"
     else:
-        evidence += f"; --experiment {task}: written prompt"
+        cited += f"; --experiment {task}: written prompt"
         scale += "; without training 1 run"
-    return Sentence(f"Without training a model: {told}", evidence, scale)
+    return Sentence(f"Without training a model: {rival.text}", cited, scale)
 
 
 def _all(row: Row) -> str:
@@ -370,10 +286,6 @@ def _times_apart(one: float, other: float) -> float:
 
 def _memory(row: Row) -> float:
     return fmean(sum(run["memory"].values()) for run in row.runs)
-
-
-def _mean(row: Row, field: str) -> float:
-    return fmean(run[field] for run in row.runs)
 
 
 def _rows_not_tried(task: str) -> Sentence:

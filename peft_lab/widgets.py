@@ -675,7 +675,8 @@ def plan_widget(
 
 def recommend_table() -> None:
     """Print, for each kind of task and each wish, the method that the stored runs point to."""
-    from .recommend import TASKS, WISHES, recommend, untrained_rival
+    from .evidence import untrained_rival
+    from .recommend import TASKS, WISHES, recommend
 
     print(f"{'':<13}" + "".join(f"{wish:<27}" for wish in WISHES).rstrip())
     notes = []
@@ -683,9 +684,9 @@ def recommend_table() -> None:
         cells = []
         for wish in WISHES:
             method = recommend(task, wish=wish).method
-            told, outcome, *_ = untrained_rival(experiment, method=method)
-            if outcome != "behind":  # it is not shown to be ahead of what needs no training
-                note = f"* {task}: without training a model: {told}"
+            rival = untrained_rival(experiment, method=method)
+            if rival.outcome != "behind":  # the method is not shown to be ahead of it
+                note = f"* {task}: without training a model: {rival.text}"
                 notes += [note] * (note not in notes)
                 method += " *"
             cells.append(f"{method:<27}")
@@ -697,7 +698,8 @@ def recommend_widget() -> None:
     """Say what you want to do; read what the stored runs say, and on what they rest."""
     from ipywidgets import Dropdown, SelectionSlider
 
-    from .recommend import TASKS, WISHES, counts, recommend
+    from .evidence import counts
+    from .recommend import TASKS, WISHES, recommend
 
     def draw(task, wish, examples, parameters):
         print(recommend(task, wish=wish, examples=examples, parameters=parameters))

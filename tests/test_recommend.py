@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from peft_lab import load_base, load_task, widgets
+from peft_lab import evidence, load_base, load_task, widgets
 from peft_lab import recommend as guide
 from peft_lab.claims import ITEMS, Comparison, Interval, compare
-from peft_lab.recommend import MEASURES, TASKS, WISHES, counts, gain, recommend, trained
+from peft_lab.evidence import MEASURES, TRAIN_ROWS, counts, gain, trained
+from peft_lab.recommend import TASKS, WISHES, recommend
 from peft_lab.results import load_runs
 from tools import readme_tables
 
@@ -24,6 +25,11 @@ def test_every_question_has_an_answer_that_names_its_runs():
             assert f"--experiment {TASKS[task]}" in first.evidence
             said = str(advice)
             assert said.count("rests on:") == said.count("seen on:") == len(advice.sentences)
+
+
+def close_is(monkeypatch, value: float) -> None:
+    for module in (evidence, guide):
+        monkeypatch.setattr(module, "CLOSE", value)
 
 
 BY_ROWS = ("full", "prompt", "prefix (text)", "LoRA 8")  # tried with few rows, too
@@ -44,7 +50,7 @@ def test_a_sentence_cites_each_arm_that_it_names_and_its_scale(task, wish, examp
     for sentence in (s for s in told if s.evidence != "no runs"):
         source, cited = sentence.evidence.split(": ", 1)
         rows = re.match(SCALE, sentence.scale)[1]
-        few = experiment_of_few(task) if rows != str(guide.TRAIN_ROWS[TASKS[task]]) else None
+        few = experiment_of_few(task) if rows != str(TRAIN_ROWS[TASKS[task]]) else None
         if few and sentence.text.startswith("Without"):
             assert source.endswith(f"--experiment {few}")
             assert cited == f"all arms; --experiment {TASKS[task]}: written prompt"
@@ -54,10 +60,10 @@ def test_a_sentence_cites_each_arm_that_it_names_and_its_scale(task, wish, examp
             assert set(cited.split("; ")) == {f"{name}, 8 train_rows" for name in BY_ROWS}
         elif sentence.text.startswith(("Tried after", "Each method stands")):
             assert source.endswith(("--experiment union", "--experiment sensitivity"))
-            assert cited in sentence.text and rows == str(guide.TRAIN_ROWS[TASKS[task]])
+            assert cited in sentence.text and rows == str(TRAIN_ROWS[TASKS[task]])
         else:
             assert source.endswith(f"--experiment {TASKS[task]}") and cited == "all arms"
-            assert rows == str(guide.TRAIN_ROWS[TASKS[task]]) and f"{rows} rows" in sentence.text
+            assert rows == str(TRAIN_ROWS[TASKS[task]]) and f"{rows} rows" in sentence.text
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -100,17 +106,17 @@ def test_what_is_offered_in_place_of_the_best_is_close_and_smaller(task):
         assert "No smaller method is shown to be within" in text
     else:
         assert rows[advice.method].parameters < rows[best].parameters
-        assert guide.behind(rows, advice.method, best).high < guide.CLOSE
+        assert evidence.behind(rows, advice.method, best).high < evidence.CLOSE
 
 
 def test_a_smaller_method_that_is_close_is_offered_and_a_larger_one_is_not(monkeypatch):
     """On code full fine-tuning is within 0.05 of the best, and twice as large."""
     rows = trained("code")
-    full = guide.behind(rows, "full", "LoRA 8, all + embeddings")
-    assert 0 < full.low and full.high < guide.CLOSE
+    full = evidence.behind(rows, "full", "LoRA 8, all + embeddings")
+    assert 0 < full.low and full.high < evidence.CLOSE
     assert rows["full"].parameters > rows["LoRA 8, all + embeddings"].parameters
     assert recommend("programs").method == "LoRA 8, all + embeddings"
-    monkeypatch.setattr(guide, "CLOSE", 0.08)
+    close_is(monkeypatch, 0.08)
     close = recommend("style")
     assert close.method == "LoRA 8, all" and "78,080 numbers in place of" in close.sentences[0].text
 
@@ -118,7 +124,7 @@ def test_a_smaller_method_that_is_close_is_offered_and_a_larger_one_is_not(monke
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("wish", WISHES)
 def test_a_sentence_compares_by_one_measure(task, wish):
-    units = {"nats a token on stories", *(unit for _, unit, _ in guide.MEASURES.values())}
+    units = {"nats a token on stories", *(unit for _, unit, _ in MEASURES.values())}
     for sentence in recommend(task, wish=wish).sentences:
         found = {u for u in units if u in sentence.text}
         if "nats a token on stories" in found:  # a price, said beside the measure
@@ -154,7 +160,7 @@ def test_a_rival_without_training_is_named_and_praised_only_where_it_is_shown(mo
     poems = recommend("style").sentences[1].text
     assert "written prompt, 4.509" in poems and "full is ahead by +0.7" in poems
     assert poems.endswith("shown to be 0.05 ahead.")
-    monkeypatch.setattr(guide, "CLOSE", 0.03)
+    close_is(monkeypatch, 0.03)
     assert "bag of words is ahead by" in recommend("sorting").sentences[1].text
     assert "Take that" in recommend("sorting").sentences[1].text
 
@@ -174,8 +180,8 @@ def test_a_rival_without_training_is_named_and_praised_only_where_it_is_shown(mo
     ],
 )
 def test_the_rival_is_judged_by_both_intervals(monkeypatch, task, close, outcome):
-    monkeypatch.setattr(guide, "CLOSE", close)
-    told, found, best, field = guide.untrained_rival(task)
+    close_is(monkeypatch, close)
+    told, found, best, field = evidence.untrained_rival(task)
     assert found == outcome
     rival, method = told.split(",")[0], best.arm
     runs = {arm: [r for r in load_runs(task) if r["arm"] == arm] for arm in (rival, "base")}
@@ -210,7 +216,7 @@ def test_the_table_notes_what_no_method_is_shown_to_beat(capsys):
         task = next(task for task in TASKS if line.startswith(task))
         for wish in WISHES:
             method = recommend(task, wish=wish).method
-            _, outcome, *_ = guide.untrained_rival(TASKS[task], method=method)
+            _, outcome, *_ = evidence.untrained_rival(TASKS[task], method=method)
             assert (f" {method} *" in line) == (outcome != "behind"), (task, wish)
             measured = any(f"measure {method}, from" in n for n in notes if f"* {task}:" in n)
             assert measured == (outcome != "behind")
@@ -242,7 +248,7 @@ def test_from_few_examples_the_smallest_that_is_close_is_chosen():
     for n, advice in said.items():
         rows = trained("poems", n)
         assert set(rows) == {"base", *BY_ROWS}
-        near = {m for m in BY_ROWS if m != "full" and guide.behind(rows, m, "full").high < 0.05}
+        near = {m for m in BY_ROWS if m != "full" and evidence.behind(rows, m, "full").high < 0.05}
         assert near == ({"prompt", "prefix (text)"} if n == 8 else set()) and advice.suffices
 
 
@@ -254,7 +260,7 @@ def test_a_wish_with_few_examples_is_answered_from_as_many(count, wish):
     price = {
         "small file": lambda row: row.file_bytes,
         "little memory": guide._memory,
-        "old skills": lambda row: guide._mean(row, "story_nats"),
+        "old skills": lambda row: evidence.mean(row, "story_nats"),
     }[wish]
     enough = [name for name in BY_ROWS if gain(rows, name) >= 0.8]
     assert advice.method == min(enough, key=lambda name: price(rows[name]))
@@ -293,13 +299,13 @@ def test_what_old_skills_were_before_training_is_said(task):
 @pytest.mark.parametrize("count, ahead", [(8, 4.425), (32, 4.225), (128, 4.011)])
 def test_few_examples_are_compared_with_a_written_request_at_their_own_number(count, ahead):
     """From 8 poems a method gains little on words alone: 500 poems' loss must not stand there."""
-    told, outcome, best, field = guide.untrained_rival("poems", count)
+    told, outcome, best, field = evidence.untrained_rival("poems", count)
     assert f"(by this measure full, from {count} rows: {ahead})" in told and field == "test_nats"
-    asked = guide._all_arms("poems")["written prompt"].loss.mean
+    asked = evidence.all_arms("poems")["written prompt"].loss.mean
     assert f"full is ahead by {asked - best.loss.mean:+.3f}" in told and "5-gram" not in told
     assert outcome == "behind"
     said = recommend("style", examples=count)
-    told = guide.untrained_rival("poems", count, said.method)[0]
+    told = evidence.untrained_rival("poems", count, said.method)[0]
     assert sum(told in sentence.text for sentence in said.sentences) == 1
     for sentence in said.sentences:
         few = f"{count} rows" in sentence.scale
@@ -310,10 +316,10 @@ def test_few_examples_are_compared_with_a_written_request_at_their_own_number(co
 def test_a_task_tried_with_one_number_of_rows_says_so(task, monkeypatch):
     several = "were not tried" not in str(recommend(task))
     assert several == (len(counts(TASKS[task])) > 1)
-    monkeypatch.setattr(guide, "known_experiments", lambda: [TASKS[task]])
-    assert counts(TASKS[task]) == (guide.TRAIN_ROWS[TASKS[task]],)
+    monkeypatch.setattr(evidence, "known_experiments", lambda: [TASKS[task]])
+    assert counts(TASKS[task]) == (TRAIN_ROWS[TASKS[task]],)
     last = recommend(task).sentences[-1].text
-    assert f"from {guide.TRAIN_ROWS[TASKS[task]]} rows" in last and "were not tried" in last
+    assert f"from {TRAIN_ROWS[TASKS[task]]} rows" in last and "were not tried" in last
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -336,7 +342,7 @@ def test_the_runs_do_not_suffice_for_a_number_of_examples_far_from_those_tried(t
 
 def test_the_rows_named_are_those_that_were_trained_on():
     tokenizer = load_base("storyteller-micro")[1]
-    for task, count in guide.TRAIN_ROWS.items():
+    for task, count in TRAIN_ROWS.items():
         assert len(load_task(task, tokenizer).train) == count
 
 
@@ -360,7 +366,7 @@ def test_for_models_below_our_smallest_the_runs_do_not_suffice_either():
 def test_what_was_tried_later_and_says_otherwise_is_told():
     """The notebook finds both; who asks the guide alone must hear of them, too."""
     script = [s for s in recommend("new script").sentences if s.text.startswith("Tried after")]
-    (union,) = (row for row in guide.summary(load_runs("union")) if row.arm.endswith("factor 3"))
+    (union,) = (row for row in evidence.summary(load_runs("union")) if row.arm.endswith("factor 3"))
     third = sum(run["test_third_byte_nats"] for run in union.runs) / 5
     assert f"factor 3, {third:.3f} nats a third byte" in script[0].text
     kept = [s for s in recommend("style", wish="old skills").sentences if "lower" in s.text]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+from peft_lab.evidence import gain, trained  # noqa: E402
 from peft_lab.plots.style import size_text  # noqa: E402
-from peft_lab.recommend import gain, trained  # noqa: E402
 from peft_lab.results import load_runs, step_times  # noqa: E402
 
 PLACE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.S)
