@@ -151,7 +151,7 @@ def _first_choice(
     else:
         chosen, why = _cheapest_that_learned(rows, task, wish, best)
     few = count != TRAIN_ROWS[task]
-    nearest = f", the nearest to {examples:,} that was run" if few and count != examples else ""
+    nearest = f", the nearest to {examples:,} that was run" if count != examples else ""
     tried = f"; {len(methods)} methods were tried" if few else ""
     text = f"On {task} ({count} rows{nearest}{tried}) {why}"
     cited = _all(rows[best])

@@ -679,19 +679,21 @@ def recommend_table() -> None:
     from .recommend import TASKS, WISHES, recommend
 
     print(f"{'':<13}" + "".join(f"{wish:<27}" for wish in WISHES).rstrip())
-    notes = []
+    notes: dict[tuple[str, str], list[str]] = {}  # (task, what is said) -> wishes it concerns
     for task, experiment in TASKS.items():
         cells = []
         for wish in WISHES:
             method = recommend(task, wish=wish).method
             rival = untrained_rival(experiment, method=method)
             if rival.outcome != "behind":  # the method is not shown to be ahead of it
-                note = f"* {task}: without training a model: {rival.text}"
-                notes += [note] * (note not in notes)
+                notes.setdefault((task, rival.text), []).append(wish)
                 method += " *"
             cells.append(f"{method:<27}")
         print(f"{task:<13}" + "".join(cells).rstrip())
-    print(*(textwrap.fill(note, 100, subsequent_indent="  ") for note in notes), sep="\n")
+    for (task, said), wishes in notes.items():
+        every = "all four" if len(wishes) == len(WISHES) else ", ".join(wishes)
+        note = f"* {task} ({every}): without training a model: {said}"
+        print(textwrap.fill(note, 100, subsequent_indent="  "))
 
 
 def recommend_widget() -> None:

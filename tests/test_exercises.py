@@ -7,14 +7,14 @@ import json
 import re
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import pytest
 import torch
 
 from peft_lab import scored_nll
 from peft_lab.exercises import CHECKS, NOT_YET, RIGHT, nb00, nb08
-from peft_lab.exercises.core import Sheet, Verdict, same
+from peft_lab.exercises.core import LENT, Sheet, Verdict, same
 from peft_lab.paths import data_dir, notebooks_dir
 
 
@@ -125,9 +125,33 @@ def reference(number: str):
     return CHECKS[number].reference(**given) if number in PREDICTIONS else CHECKS[number].reference
 
 
+def written_again(answer):
+    """The same function as an object of its own, as if the learner had typed it."""
+    if not isinstance(answer, FunctionType):
+        return copy.copy(answer)
+    return FunctionType(
+        answer.__code__, answer.__globals__, answer.__name__, answer.__defaults__,
+        answer.__closure__,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("number", CHECKS)
 def test_reference_is_right(number):
-    ask(number, listed(reference(number)))
+    ask(number, [written_again(answer) for answer in listed(reference(number))])
+    assert CHECKS[number].last == RIGHT
+
+
+@pytest.mark.parametrize("number", CHECKS)
+def test_what_the_package_lent_is_not_praised(number, capsys):
+    """Who runs the check twice hands in the package's own version."""
+    lent = listed(ask(number, stubs(number)))
+    for answers in (lent, [*solution(number)[:-1], lent[-1]]):
+        capsys.readouterr()
+        assert listed(ask(number, answers)) == answers
+        said = capsys.readouterr().out
+        assert CHECKS[number].last == LENT and "right" not in said
+        assert "the package's own" in said and "Run\nyour own cell again" in said
+    ask(number, solution(number))
     assert CHECKS[number].last == RIGHT
 
 
@@ -816,21 +840,41 @@ def test_05b_a_learner_who_overwrites_weights_is_told_so(capsys):
     assert CHECKS["05b"].last == "changed input"
 
 
-def test_08_votes_are_on_the_claims_that_are_judged_and_odd_votes_are_shown(capsys):
+def test_08_votes_are_on_the_claims_that_are_judged(capsys):
     book = json.loads((notebooks_dir() / "08_which_one_when.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in book["cells"]]
-    (asked,) = (text for text in cells if "### Vote first" in text)
-    sentences = [*nb00.CLAIMS.values(), *nb08.GLOSSARY]
-    assert re.findall(r"^\d\. (.*)$", asked, re.M) == sentences
-    (judged,) = (re.sub(r'"\s*"', "", text) for text in cells if "plots.verdict_table" in text)
-    assert all(f'"{claim.removesuffix(".")}"' in judged for claim in nb08.GLOSSARY)
-    nb08.both_votes({1: "true"}, {1: "false"}, {2: "on the batch"})
+    for heading, sentences in (
+        ("### Vote first", [*nb08.GLOSSARY]),
+        ("vote `again`", [*nb00.CLAIMS.values()]),
+    ):
+        (asked,) = (text for text in cells if heading in text)
+        assert re.findall(r"^\d\. (.*)$", asked, re.M) == sentences
+    (told,) = (re.sub(r'"\s*"', "", text) for text in cells if "plots.verdict_table" in text)
+    assert all(f'"{claim.removesuffix(".")}"' in told for claim in nb08.GLOSSARY)
+    nb08.judged({2: "on the batch"})
     said = capsys.readouterr().out
-    assert said.count("(no vote)") == 12 and "on the batch; depends on: training or use" in said
-    assert "then: true; again: false; found: true" in said and said.count("depends on") == 5
-    for odd in (None, ..., ["true"], {"1": 3}):
-        nb08.both_votes(odd, odd, odd)
-        assert capsys.readouterr().out.count("(no vote)") == 15
+    assert said.count("(no vote)") == 4 and "on the batch; depends on: training or use" in said
+    assert said.count("depends on") == 5
+
+
+def test_08_votes_then_and_again_stand_beside_what_was_found(capsys):
+    then, again = {1: "true", 2: "true", 3: "true"}, {1: "false", 2: "false", 3: "yes", 4: ""}
+    nb08.both_votes(then, again)
+    first, second, third, *others = re.split(r"^\d\. ", capsys.readouterr().out, flags=re.M)[1:]
+    assert "then: true; again: false; found: true" in first
+    assert first.endswith("you changed your mind.\n")
+    assert second.endswith("you changed your mind, and are right.\n")
+    assert third.endswith('yes: a vote is one of "true", "false", "not by a hash".\n')
+    assert all("then: (no vote); again: (no vote)" in other for other in others)
+    nb08.both_votes({2: "false"}, {2: "false"})
+    assert "mind" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("odd", [None, ..., ["true"], {"1": 3}])
+def test_08_votes_that_are_none_are_no_votes(odd, capsys):
+    nb08.both_votes(odd, odd)
+    nb08.judged(odd)
+    assert capsys.readouterr().out.count("(no vote)") == 15
 
 
 def test_09_reveal_tells_how_far_off_a_guess_is(capsys):

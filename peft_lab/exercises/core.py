@@ -23,10 +23,11 @@ import torch
 NOT_YET = "not yet written"
 YOURS = "    yours   "
 RIGHT = "right"
+LENT = "lent"
 
 
 class Verdict(Exception):  # noqa: N818  (it ends a check; nothing went wrong)
-    """Ends a check. ``kind`` is RIGHT, NOT_YET or a short name of the mistake."""
+    """Ends a check. ``kind`` is RIGHT, NOT_YET, LENT or a short name of the mistake."""
 
     def __init__(self, kind: str, text: str = ""):
         super().__init__(kind)
@@ -151,6 +152,10 @@ class Sheet:
             self.wrong(*nearest[0][1:])
 
 
+class _Lent(str):
+    """A text that is not the same object as the one the learner types."""
+
+
 class _Nothing:
     def __init__(self, text: str):
         self.text = text
@@ -186,6 +191,10 @@ def exercise(number: str, name: str, reference: Any, *, prediction: bool = False
         @functools.wraps(body)
         def check(*answers: Any, **given: Any) -> Any:
             sheet = Sheet(number, name)
+            if any(a is own for a, own in zip(answers, check.lent, strict=False)):
+                check.last = LENT
+                _tell(sheet, Verdict(LENT), prediction)
+                return answers if isinstance(reference, tuple) else answers[0]
             python = random.getstate()
             # A check leaves the notebook's random numbers alone, and says itself what is amiss.
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -206,9 +215,14 @@ def exercise(number: str, name: str, reference: Any, *, prediction: bool = False
             _tell(sheet, verdict, prediction)
             if right:
                 return answers if isinstance(reference, tuple) else answers[0]
-            return reference(*answers[1:], **given) if prediction else reference
+            own = reference(*answers[1:], **given) if prediction else reference
+            if isinstance(own, str):
+                own = _Lent(own)
+            check.lent = own if isinstance(own, tuple) else (own,)
+            return own
 
         check.number, check.name, check.reference, check.last = number, name, reference, None
+        check.lent = ()  # what the last check put under the learner's name: none of their work
         return check
 
     return decorate
@@ -224,6 +238,11 @@ def _tell(sheet: Sheet, verdict: Verdict, prediction: bool) -> None:
     goes_on = "answer" if prediction else "version"
     if verdict.kind == RIGHT:
         print("right." + (f" {verdict.text}" if verdict.text else ""))
+    elif verdict.kind == LENT:
+        print(
+            f"This is the package's own {goes_on}: the last check put it under your name. Run\n"
+            "your own cell again, then this one."
+        )
     elif verdict.kind == NOT_YET:
         print(f"{NOT_YET}. The notebook goes on with the package's own {goes_on}.")
     else:

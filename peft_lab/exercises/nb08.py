@@ -483,9 +483,10 @@ def check_08c(sheet: Sheet, answer) -> None:
             f"nothing of another. Yours: {', '.join(names)}.",
             set(names) != set(wanted),
         )
-    sheet.wrong("claim 1", "From 128 poems full fine-tuning is lower by 0.164, and by more than "
-                "0.05 over seeds and over poems. \"Not shown\" would say that nobody knows which "
-                "side is ahead.", given[1][0] != "opposite")  # fmt: skip
+    sheet.wrong("claim 1", "From 128 poems full fine-tuning is lower by 0.164, and both intervals "
+                "lie beyond 0.05. \"Not shown\" is for an interval that reaches back below 0.05; "
+                "here the other side is surely ahead by more.",
+                given[1][0] != "opposite")  # fmt: skip
     sheet.wrong("claim 3", "Look at the two times again: the prompt's is the smaller by far.",
                 given[3][0] != "shown")  # fmt: skip
     sheet.wrong("mean taken for shown", "From 32 poems full fine-tuning is lower by 0.052, but the "
@@ -509,7 +510,7 @@ def _told(vote) -> str:
     return repr(vote)
 
 
-# --- both votes ---------------------------------------------------------------
+# --- the votes ----------------------------------------------------------------
 
 GLOSSARY = {  # claim -> on what it depends
     "PEFT works as well, or almost as well, as full fine-tuning.":
@@ -521,19 +522,27 @@ GLOSSARY = {  # claim -> on what it depends
 }  # fmt: skip
 
 
-def both_votes(then: dict, again: dict, now: dict) -> None:
-    """Print both votes on the sentences of notebook 00 beside what decides, and that of 08."""
-    print("The sentences of notebook 00: can a hash of the weights decide them?")
-    for number, claim in nb00.CLAIMS.items():
-        print(f"{number}. {claim}")
-        both = f"then: {_vote(then, number)}; again: {_vote(again, number)}"
-        print(f"     {both}; found: {nb00.VERDICTS[number]}")
-    print("The claims, before the runs: are they true? (What was found: the table below.)")
+def judged(votes: dict) -> None:
+    """Print each claim with the vote on it, and on what it depends."""
     for number, (claim, what) in enumerate(GLOSSARY.items(), 1):
         print(f"{number}. {claim}")
-        print(f"     yours: {_vote(now, number)}; depends on: {what}")
+        print(f"     yours: {_vote(votes, number)}; depends on: {what}")
 
 
-def _vote(votes, number: int):
+def both_votes(then: dict, again: dict) -> None:
+    """Print both votes on the sentences of notebook 00 beside what a hash decides."""
+    for number, claim in nb00.CLAIMS.items():
+        first, second, found = _vote(then, number), _vote(again, number), nb00.VERDICTS[number]
+        print(f"{number}. {claim}")
+        print(f"     then: {first}; again: {second}; found: {found}")
+        odd = {first, second} - {"(no vote)", *nb00.VERDICTS.values()}
+        if odd:
+            words = ", ".join(f'"{word}"' for word in dict.fromkeys(nb00.VERDICTS.values()))
+            print(f"     {', '.join(sorted(odd))}: a vote is one of {words}.")
+        elif "(no vote)" not in (first, second) and first != second:
+            print(f"     you changed your mind{', and are right' if second == found else ''}.")
+
+
+def _vote(votes, number: int) -> str:
     vote = votes.get(number) if isinstance(votes, dict) else None
-    return "(no vote)" if vote in (None, ...) else vote
+    return "(no vote)" if vote in (None, ..., "") else str(vote)
