@@ -154,6 +154,21 @@ def wrong_11b_words(rows, test):
     return _without(rows, test, "job", "sentence")
 
 
+def wrong_11b_words_by_job(rows, test):
+    pairs = {
+        (t["family"], t["wording"])
+        for t in test
+        if t["rung"] == "new words"
+    }
+    words = {t["wording"] for t in test if t["rung"] == "new task"}
+    return [
+        r
+        for r in _without(rows, test, "job", "sentence")
+        if (r["family"], r["wording"]) not in pairs
+        and r["wording"] not in words
+    ]
+
+
 def wrong_11b_sentences(rows, test):
     return _without(rows, test, "job", "words")
 
@@ -228,6 +243,10 @@ WRONG_11B = {
         wrong_11b_one_rung,
     ),
     "new words trained": ("the new words", wrong_11b_words),
+    "new words trained for another job": (
+        "new words, another job",
+        wrong_11b_words_by_job,
+    ),
     "sentences trained": ("the sentences", wrong_11b_sentences),
     "sentences of the same job only": (
         "sentence of another job",

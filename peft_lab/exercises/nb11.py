@@ -137,6 +137,7 @@ POOL = [
     _row("who", "Name the animal.", OWL),  # a sentence of the test, for another job
     _row("who", "Name the animal.", FOX),  # and one of the rung "seen words"
     _row("who", "Name the place.", GOAT),  # the new task's words, for a job that may be trained
+    _row("who", "When is it?", GOAT),  # words that are to be new, for another job
 ]
 
 
@@ -158,7 +159,7 @@ def check_11b(sheet: Sheet, answer) -> None:
     def given(row: dict) -> bool:
         return row in rows
 
-    bell, cat, new_words, new_task, goat, owl, fox, place = POOL
+    bell, cat, new_words, new_task, goat, owl, fox, place, when = POOL
     sheet.wrong("turned round", "These are the rows to keep *out*: the others may be trained.",
                 rows == [row for row in POOL if row not in target])  # fmt: skip
     sheet.wrong("a row twice", "A row comes back more than once. (A loop over the test inside a "
@@ -191,6 +192,12 @@ def check_11b(sheet: Sheet, answer) -> None:
         "the rung \"seen words\" under another name.",
         given(new_words),
     )  # fmt: skip
+    sheet.wrong(
+        "new words, another job",
+        '"When is it?" is trained, for another job. The model would have read these words: keep '
+        "them out for every job.",
+        given(when),
+    )
     sheet.wrong(
         "the new task's words",
         '"Name the place." is trained, for another job. On the rung "new task" the words are new '
