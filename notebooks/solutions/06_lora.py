@@ -58,6 +58,13 @@ def wrong_06a_transposed_start(inputs, outputs, rank):
     return torch.randn(inputs, rank), torch.zeros(rank, outputs)
 
 
+def wrong_06a_swapped(inputs, outputs, rank):
+    return torch.zeros(outputs, rank), torch.randn(rank, inputs)
+
+
+def missing(*args): ...
+
+
 def wrong_06a_ones(inputs, outputs, rank):
     return torch.ones(rank, inputs), torch.zeros(outputs, rank)
 
@@ -117,6 +124,13 @@ WRONG_06A = {
     "A and B used transposed": (
         "transposed",
         (_START, wrong_06a_transposed),
+    ),
+    "B first": ("swapped", (wrong_06a_swapped, _OUTPUT)),
+    "the start alone": ("one missing", (_START, missing)),
+    "the start alone, both zero": ("dead", (wrong_06a_dead, missing)),
+    "the output alone, without alpha / rank": (
+        "no scale",
+        (missing, wrong_06a_no_scale),
     ),
     "all directions alike": ("all alike", (wrong_06a_ones, _OUTPUT)),
     "without alpha / rank": ("no scale", (_START, wrong_06a_no_scale)),
@@ -274,6 +288,9 @@ WRONG_06B = {
         "one kept for all",
         (wrong_06b_global_merge, wrong_06b_global_unmerge),
     ),
+    "merge alone": ("one missing", (_MERGE, missing)),
+    "merge alone, hook still on": ("twice", (wrong_06b_twice, missing)),
+    "unmerge alone": ("one missing", (missing, _UNMERGE)),
     "hook not woken": ("asleep", (_MERGE, wrong_06b_asleep)),
 }
 
@@ -371,6 +388,28 @@ def wrong_06c_not_squared(before, after, share=0.9):
     return int((s.cumsum(0) / s.sum() < share).sum()) + 1
 
 
+def wrong_06c_squared_too_late(before, after, share=0.9):
+    s = torch.linalg.svdvals(after - before)
+    held = s.cumsum(0) ** 2 / s.sum() ** 2
+    return int((held < share).sum()) + 1
+
+
+def wrong_06c_in_a_tensor(before, after, share=0.9):
+    s = torch.linalg.svdvals(after - before)
+    held = (s**2).cumsum(0) / (s**2).sum()
+    return (held >= share).nonzero()[0] + 1  # of shape (1,)
+
+
+def variant_06c_no_axis(before, after, share=0.9):
+    s = torch.linalg.svdvals(after - before)
+    held = (s**2).cumsum(0) / (s**2).sum()
+    return (held < share).sum() + 1  # of shape ()
+
+
+def wrong_06c_count_in_a_tensor(config, rank):
+    return torch.tensor([solution_06c_lora_parameters(config, rank)])
+
+
 def wrong_06c_not_divided(before, after, share=0.9):
     energy = torch.linalg.svdvals(after - before) ** 2
     return int((energy.cumsum(0) < share).sum()) + 1
@@ -400,6 +439,7 @@ _COUNT, _RANK = (
 VARIANTS_06C = {
     "a loop over layers": (variant_06c_lora_parameters, _RANK),
     "a loop over values": (_COUNT, variant_06c_effective_rank),
+    "a tensor without axes": (_COUNT, variant_06c_no_axis),
 }
 WRONG_06C = {
     "inputs times outputs": ("product", (wrong_06c_product, _RANK)),
@@ -422,6 +462,23 @@ WRONG_06C = {
         "not squared",
         (_COUNT, wrong_06c_not_squared),
     ),
+    "squares after the sums": (
+        "squared too late",
+        (_COUNT, wrong_06c_squared_too_late),
+    ),
+    "one entry in a tensor": (
+        "in a tensor",
+        (_COUNT, wrong_06c_in_a_tensor),
+    ),
+    "the count in a tensor": (
+        "in a tensor",
+        (wrong_06c_count_in_a_tensor, _RANK),
+    ),
+    "the count alone, one layer": (
+        "one layer",
+        (wrong_06c_one_layer, missing),
+    ),
+    "the rank alone": ("one missing", (missing, _RANK)),
     "of the trained weight": ("of W", (_COUNT, wrong_06c_of_w)),
     "share not used": ("share", (_COUNT, wrong_06c_share)),
     "one short": ("one short", (_COUNT, wrong_06c_one_short)),

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from .core import NO_RETURN, NOTHING, Failure, Sheet, exercise, number, same, shape
+from .core import NOTHING, Failure, Sheet, exercise, number, same, shape
 
 # --- 06a ----------------------------------------------------------------------
 
@@ -43,19 +43,22 @@ def check_06a(sheet: Sheet, start, output) -> None:
         cases.append((given, alpha, target, value))
         shown = value[0, 0] if shape(value) == (2, 3, outputs) else value
         sheet.case(f"rank {r}, alpha {alpha:g}: output of one token", target[0, 0], shown)
-    for piece in (pair, *(case[3] for case in cases)):
-        if piece is NOTHING:
-            sheet.broken(piece)
-    sheet.broken(pair)
-    _check_start(sheet, pair, is_pair, (inputs, outputs, rank))
-    for case in cases:
-        _check_output(sheet, *case)
-    sheet.wrong(
-        "no gradient",
-        "The numbers are right, but no gradient comes back to A or B: they would never learn. "
-        "Something cuts it: detach(), .data, item() or no_grad.",
-        not _learns(sheet, output, *cases[0][:2]),
-    )
+    has_start, has_output = pair is not NOTHING, cases[0][3] is not NOTHING
+    if not (has_start or has_output):
+        sheet.broken(NOTHING)
+    if has_start:
+        sheet.broken(pair)
+        _check_start(sheet, pair, is_pair, (inputs, outputs, rank))
+    if has_output:
+        for case in cases:
+            _check_output(sheet, *case)
+        sheet.wrong(
+            "no gradient",
+            "The numbers are right, but no gradient comes back to A or B: they would never learn. "
+            "Something cuts it: detach(), .data, item() or no_grad.",
+            not _learns(sheet, output, *cases[0][:2]),
+        )
+    _one_missing(sheet, {"lora_start": has_start, "lora_output": has_output})
     size = max(float(t.abs().max()) for t in pair)
     remark = (
         f"But the random matrix holds numbers up to {size:.0e}. Far from 1 / sqrt(inputs) the two "
@@ -63,6 +66,15 @@ def check_06a(sheet: Sheet, start, output) -> None:
         "each step of the other one is huge."
     )
     sheet.finish(True, right="" if 0.1 <= size * inputs**0.5 <= 4.5 else remark)
+
+
+def _one_missing(sheet: Sheet, written: dict[str, bool]) -> None:
+    """Of two functions one is there, and was found right: say so, and which one is missing."""
+    there, missing = ([n for n, is_there in written.items() if is_there is yes]
+                      for yes in (True, False))  # fmt: skip
+    if there and missing:
+        sheet.wrong("changed input", sheet.changed, bool(sheet.changed))
+        sheet.wrong("one missing", f"{there[0]} is right. {missing[0]} is not yet written.")
 
 
 def _learns(sheet: Sheet, output, given: list, alpha: float) -> bool:
@@ -82,6 +94,11 @@ def _check_start(sheet: Sheet, pair, is_pair: bool, sizes: tuple[int, int, int])
     tensors = is_pair and all(isinstance(t, torch.Tensor) for t in pair)
     sheet.wrong("not a pair", "Two tensors come back from the start: return A, B.", not tensors)
     A, B = pair
+    sheet.wrong(
+        "swapped",
+        "You give B first, then A. A comes first: return A, B.",
+        (shape(A), shape(B)) == ((outputs, rank), (rank, inputs)),
+    )
     sheet.wrong(
         "transposed",
         f"The shapes of A and B are not those of the formula. B A has to be as large as W, "
@@ -216,10 +233,13 @@ def check_06b(sheet: Sheet, put_in, take_out) -> None:
     again = _first(_called(layer, x))
     sheet.case("unmerged: the same three outputs", before[0, :3],
                NOTHING if nothing else stopped if failed else again)  # fmt: skip
+    if merged is NOTHING and undone is not NOTHING:
+        sheet.wrong("one missing", "merge is not yet written. unmerge can be judged only after it.")
     for value in (merged, undone):
-        if value is not NO_RETURN:
-            sheet.broken(value if value is NOTHING or isinstance(value, Failure) else 0)
+        if isinstance(value, Failure) or (value is NOTHING and merged is NOTHING):
+            sheet.broken(value)
     _check_merged(sheet, W, A, B, alpha, weight, hook, same(after, before, 1e-3))
+    _one_missing(sheet, {"merge": True, "unmerge": undone is not NOTHING})
     sheet.wrong(
         "aliased",
         "After unmerge the weight is still the merged one. Either nothing is put back, or what you "
@@ -369,14 +389,26 @@ def check_06c(sheet: Sheet, count, rank_of) -> None:
         ranks.append((share, target, value))
         said = ", ".join(f"{v:g}" for v in values)
         sheet.case(f"singular values {said}: for {share:.0%} of the energy", target, value)
-    for *_, value in (*counts, *ranks):
-        if value is NOTHING:
-            sheet.broken(value)
-    for case in counts:
+    has_count, has_rank = counts[0][-1] is not NOTHING, ranks[0][-1] is not NOTHING
+    if not (has_count or has_rank):
+        sheet.broken(NOTHING)
+    for case in counts if has_count else ():
         _check_count(sheet, *case)
-    for case in ranks:
+    for case in ranks if has_rank else ():
         _check_rank(sheet, before, after, *case)
+    _one_missing(sheet, {"lora_parameters": has_count, "effective_rank": has_rank})
     sheet.finish(True)
+
+
+def _plain_number(sheet: Sheet, value, name: str) -> None:
+    """A right number in a tensor of one entry would stop later cells, which print and compare."""
+    sheet.wrong(
+        "in a tensor",
+        f"The number is right, but {name} gives it in an array of shape "
+        f"{tuple(getattr(value, 'shape', ()))}. Later cells print it and compare it: give a plain "
+        "number, with .item() or int(...).",
+        getattr(value, "ndim", 0) > 0,
+    )
 
 
 def _spectrum() -> tuple[torch.Tensor, torch.Tensor, tuple]:
@@ -394,7 +426,7 @@ def _spectrum() -> tuple[torch.Tensor, torch.Tensor, tuple]:
 
 def _check_count(sheet: Sheet, config, rank: int, target: int, value) -> None:
     sheet.broken(value)
-    given = number(value)
+    given = None if isinstance(value, str) else number(value)
     sheet.wrong("not a number", "A whole number was expected from lora_parameters.", given is None)
     d, L, e = config.hidden_size, config.num_hidden_layers, config.head_dim
     query, kv = config.num_attention_heads * e, config.num_key_value_heads * e
@@ -428,11 +460,12 @@ def _check_count(sheet: Sheet, config, rank: int, target: int, value) -> None:
     sheet.slips(given, target, slips)
     if given != target:
         sheet.finish(False)
+    _plain_number(sheet, value, "lora_parameters")
 
 
 def _check_rank(sheet: Sheet, before, after, share: float, target: int, value) -> None:
     sheet.broken(value)
-    given = number(value)
+    given = None if isinstance(value, str) else number(value)
     sheet.wrong("not a number", "A whole number was expected from effective_rank.", given is None)
     s = torch.linalg.svdvals(after - before)
 
@@ -445,6 +478,8 @@ def _check_rank(sheet: Sheet, before, after, share: float, target: int, value) -
     slips = [
         ("not squared", "You added up the singular values themselves. The energy is the sum of "
          "their squares, as the norm of a matrix is.", [first(s)]),
+        ("squared too late", "You added the singular values up first and squared the sums. Square "
+         "each value, then add up.", [int(((s.cumsum(0) / s.sum()) ** 2 < share).sum()) + 1]),
         ("not divided", "You compare the energy itself with the share. A share is a part of the "
          "whole: divide by the sum.", [int(((s**2).cumsum(0) < share).sum()) + 1]),
         ("of W", "That is the rank of a weight, not of its change. Take after - before.",
@@ -456,3 +491,4 @@ def _check_rank(sheet: Sheet, before, after, share: float, target: int, value) -
     sheet.slips(given, target, slips)
     if given != target:
         sheet.finish(False)
+    _plain_number(sheet, value, "effective_rank")
