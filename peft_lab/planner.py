@@ -7,6 +7,7 @@ longer a real step takes was not measured here.
 """
 
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -56,6 +57,7 @@ CARDS = (
 # Above all that a card of these has on its chip. By NVIDIA's whitepapers the RTX 4090 has most: 72
 # MiB of cache, and 128 processors with 128 KiB of shared memory and 256 KiB of registers each.
 ON_CHIP = 128 << 20
+RANKS = {"lora": 8, "lora-all": 16}
 METHODS = {  # name -> how it is made; usual sizes
     "full": lambda: kinds.FullFineTuning(),
     "top-1": lambda: kinds.LayerFreezing.top(1),
@@ -66,10 +68,22 @@ METHODS = {  # name -> how it is made; usual sizes
     "adapter": lambda: kinds.Adapter(64),
     "houlsby": lambda: kinds.Adapter(64, "houlsby"),
     "ia3": lambda: kinds.IA3(),
-    "lora": lambda: kinds.LoRA(8),
-    "lora-all": lambda: kinds.LoRA(16, targets="all"),
+    "lora": lambda: kinds.LoRA(RANKS["lora"]),
+    "lora-all": lambda: kinds.LoRA(RANKS["lora-all"], targets="all"),
     "mam": lambda: kinds.MAMAdapter(),
     "unipelt": lambda: kinds.UniPELT(),
+}
+SETTINGS = {  # what the sizes above are, in words
+    "top-1": "the last block",
+    "prompt": "20 vectors",
+    "prefix": "20 pairs a layer",
+    "p-tuning": "20 vectors, width 128",
+    "adapter": "width 64",
+    "houlsby": "width 64, twice a block",
+    "lora": "rank 8 on q and v",
+    "lora-all": "rank 16 on all matrices of a block",
+    "mam": "prefix 30, parallel adapter of width 512",
+    "unipelt": "prefix 10, LoRA of rank 8, adapter of width 48",
 }
 
 
@@ -163,6 +177,11 @@ def make_method(name: str) -> Method:
     if name not in METHODS:
         raise ValueError(f"method: there is no {name!r}; known are {', '.join(METHODS)}.")
     return METHODS[name]()
+
+
+def label(name: str) -> str:
+    """A method's name as tables and pictures show it, with its rank: "lora r8"."""
+    return f"{name} r{RANKS[name]}" if name in RANKS else name
 
 
 def plan(
@@ -281,11 +300,11 @@ def plan_table(made: Plan) -> None:
     print(f"{made.model}: {made.parameters:,} parameters in {made.precision}")
     size = _gib(card.memory)
     print(f"{made.rows} x {made.length} tokens on {card.name}: peaks up to {size} fit")
-    print(f"{'method':<10}{'trained':>16}{'file':>11}{'activations':>13}{'peak':>12}"
-          f"{'of card':>8}{'fits':>6}{'at least':>10}")  # fmt: skip
+    print(f"{'method':<13}{'trained':>16}{'file':>11}{'activations':>12}{'peak':>11}"
+          f"{'of card':>8}{'fits':>6}{'at least':>9}")  # fmt: skip
     for one in made.methods:
         if one.bytes is None:
-            print(f"{one.name:<10}  {one.note}")
+            print(f"{label(one.name):<13}  {one.note}")
             continue
         kept = peak = share = "?"
         if one.peak is not None:
@@ -293,8 +312,11 @@ def plan_table(made: Plan) -> None:
             peak = f"{peak:.1f} GiB" if peak >= 1 else f"{peak:.2g} GiB"  # as the card's, always
             share = f"{one.share:.0%}"
         step = "?" if one.seconds is None else _time(one.seconds)
-        print(f"{one.name:<10}{one.trained:>16,}{_gib(one.file):>11}{kept:>13}{peak:>12}"
-              f"{share:>8}{one.verdict:>6}{step:>10}")  # fmt: skip
+        print(f"{label(one.name):<13}{one.trained:>16,}{_gib(one.file):>11}{kept:>12}{peak:>11}"
+              f"{share:>8}{one.verdict:>6}{step:>9}")  # fmt: skip
+    sizes = [f"{one.name}: {SETTINGS[one.name]}" for one in made.methods if one.name in SETTINGS]
+    if sizes:
+        print(textwrap.fill("settings: " + "; ".join(sizes), 86, subsequent_indent=" " * 6))
     print("peak: weights, optimizer state, and the more of activations with the loss's gradients,")
     print("      or all gradients with one temporary of their size; by closed forms, not measured")
     if any(one.seconds is not None for one in made.methods):

@@ -644,19 +644,21 @@ def plan_widget(
 
     def draw(model, gpu, rows, length, precision):
         from . import plots
+        from .planner import label
 
         at = plan_bars(model, gpu, rows, length, precision)
         title = f"{model} on {gpu}: {len(at['yes'])} of {len(at['bars'])} methods fit"
         figure = plots.memory_stack(
-            at["bars"],
+            {label(name): bar for name, bar in at["bars"].items()},
             title,
             size=(576, 420),
             origin="by formula",
             card=at["card"],
             what="peak of one training step",
         )
-        tight = f" Tight, above nine tenths: {', '.join(at['tight'])}." * bool(at["tight"])
-        names = ", ".join(at["yes"]) or "none"
+        tight = f" Tight, above nine tenths: {', '.join(map(label, at['tight']))}."
+        tight *= bool(at["tight"])
+        names = ", ".join(map(label, at["yes"])) or "none"
         plots.show(figure, see=f"the bars are peaks; the dashed line is the card, "
                    f"{at['card'] / 2**30:.1f} GiB. What fits: {names}.{tight}")  # fmt: skip
 

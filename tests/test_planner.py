@@ -1,5 +1,7 @@
 """What fits on which card: the plan against what it is made of, and its errors."""
 
+import re
+
 import pytest
 import torch
 from tiny import config, tiny, tokens
@@ -22,6 +24,7 @@ from peft_lab.planner import (
     GIB,
     METHODS,
     ON_CHIP,
+    SETTINGS,
     find_card,
     make_method,
     peak_bytes,
@@ -205,7 +208,8 @@ def test_where_a_method_does_not_fit_the_model(capsys):
     made = plan(settings, gpu="8GB", length=32)
     plan_table(made)
     said = capsys.readouterr().out
-    assert "?" in said and len(said.splitlines()) == 5 + len(METHODS)
+    settings = [line for line in said.splitlines() if "settings: " in line]
+    assert "?" in said and len(settings) == 1 and said.count("\n") > 6 + len(METHODS)
     assert "rank: 16 is above 8" in made["lora-all"].note and made["lora-all"].bytes is None
     assert made["lora"].fits and made["lora-all"].verdict == "?"
 
@@ -234,6 +238,23 @@ def test_the_command(capsys):
     assert cli.main(["plan", "storyteller-nano", "--rows", "8"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in METHODS)
+    assert "\nlora r8 " in said and "\nlora-all r16 " in said
+
+
+def test_the_table_names_the_sizes_that_it_plans():
+    made = {name: make_method(name) for name in SETTINGS}
+    sizes = {
+        "top-1": (), "prompt": (made["prompt"].length,), "prefix": (made["prefix"].length,),
+        "p-tuning": (made["p-tuning"].length, made["p-tuning"].hidden),
+        "adapter": (made["adapter"].width,), "houlsby": (made["houlsby"].width,),
+        "lora": (made["lora"].rank,), "lora-all": (made["lora-all"].rank,),
+        "mam": (made["mam"].members[0].length, made["mam"].members[1].width),
+        "unipelt": (made["unipelt"].members[0].length, made["unipelt"].members[1].rank,
+                    made["unipelt"].members[2].width),
+    }  # fmt: skip
+    for name, text in SETTINGS.items():
+        assert tuple(map(int, re.findall(r"\d+", text))) == sizes[name], name
+    assert set(METHODS) - set(SETTINGS) == {"full", "bitfit", "ia3"}  # no size to choose
 
 
 def test_every_model_that_is_offered_can_be_planned(capsys):

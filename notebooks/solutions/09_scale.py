@@ -95,6 +95,18 @@ def wrong_09a_divided(config, rank):
     return _count(config, rank, _shapes(config, head_dim=head_dim))
 
 
+def wrong_09a_divided_keys(config, rank):
+    d, own = config.hidden_size, _shapes(config)
+    kv = config.num_key_value_heads * (d // config.num_attention_heads)
+    shapes = [(d, d), (d, kv), (d, kv), (d, d), *own[4:]]
+    return _count(config, rank, shapes)
+
+
+def wrong_09a_true_division(config, rank):
+    head_dim = config.hidden_size / config.num_attention_heads
+    return _count(config, rank, _shapes(config, head_dim=head_dim))
+
+
 def wrong_09a_bare_heads(config, rank):
     return _count(config, rank, _shapes(config, head_dim=1))
 
@@ -154,6 +166,14 @@ WRONG_09A = {
     "A alone": ("A or B alone", wrong_09a_half),
     "the head too": ("embedding or head", wrong_09a_outer),
     "hidden_size by heads": ("head_dim by division", wrong_09a_divided),
+    "hidden_size by heads, for k and v": (
+        "head_dim by division",
+        wrong_09a_divided_keys,
+    ),
+    "a fraction of a head": (
+        "head_dim by division",
+        wrong_09a_true_division,
+    ),
     "heads alone": ("heads without head_dim", wrong_09a_bare_heads),
     "o takes hidden_size": ("width for heads", wrong_09a_output),
     "no v": ("one of k and v", wrong_09a_no_v),
@@ -288,6 +308,19 @@ WRONG_09B = {
             ACTIVATIONS,
             lambda f, t, rows, length, virtual, place: (
                 (rows * length + virtual) * place
+            ),
+        ),
+    ),
+    "gradients of the frozen alone": (
+        "gradients of the frozen",
+        _changed(GRADIENTS, lambda f, *_: 4 * f),
+    ),
+    "the vectors' own bytes": (
+        "the vectors' own bytes",
+        _changed(
+            ACTIVATIONS,
+            lambda f, t, rows, length, virtual, place: (
+                rows * length * place + 4 * t
             ),
         ),
     ),
@@ -494,6 +527,15 @@ def wrong_09c_axes(sizes, gaps):
     )
 
 
+def wrong_09c_rounded(sizes, gaps):
+    return tuple(round(v, 3) for v in solution_09c(sizes, gaps))
+
+
+def wrong_09c_not_turned(sizes, gaps):
+    x = _logs(sizes)
+    return interval(linear_regression(x, base).slope for base in gaps)
+
+
 def wrong_09c_middle(sizes, gaps):
     mean, low, high = solution_09c(sizes, gaps)
     return low, mean, high
@@ -526,6 +568,8 @@ WRONG_09C = {
         "least and greatest",
         wrong_09c_ends_of_seeds,
     ),
+    "rounded": ("rounded", wrong_09c_rounded),
+    "a base for a seed": ("bases for seeds", wrong_09c_not_turned),
     "axes exchanged": ("axes", wrong_09c_axes),
     "low, mean, high": ("order", wrong_09c_middle),
 }

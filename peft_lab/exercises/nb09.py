@@ -14,7 +14,7 @@ QUESTIONS = {
     "prompt": "numbers in a prompt of 20 vectors for BLOOM-176B",
     "lora": "numbers in a LoRA of rank 8 on q and v of GPT-3 175B",
     "file": "MB on the disk for that LoRA, 4 bytes a number",
-    "memory": "GiB to train all of Llama-3-8B, one text of 512 tokens",
+    "memory": "GiB to train all of Llama-3-8B, sum of the four terms",
     "saved": "% of the activations that a prompt of 20 saves there",
 }
 
@@ -120,10 +120,12 @@ def check_09a(sheet: Sheet, answer) -> None:
         "head_dim, and here it is another number.",
         any(
             slip(of(made))
+            for dim in (d // heads, d / heads)
             for made in (
-                _matrices(config, head_dim=d // heads),
-                queries(heads * (d // heads)),
-                keys(kv_heads * (d // heads)),
+                _matrices(config, head_dim=dim),
+                queries(heads * dim),
+                keys(kv_heads * dim),
+                [(d, d), *[(d, kv_heads * dim)] * 2, (d, d), *right[4:]],
             )
         ),
     )
@@ -229,7 +231,7 @@ PARTS = ("weights", "gradients", "optimizer", "activations")
 # frozen, trained, rows, length, virtual, place
 CASES = {
     "a soft prompt of 7 vectors": (10_007, 91, 3, 11, 7, 1_300),
-    "LoRA, no virtual tokens": (10_007, 610, 3, 11, 0, 1_300),
+    "LoRA, no vectors at the input": (10_007, 610, 3, 11, 0, 1_300),
 }
 
 
@@ -316,7 +318,8 @@ def check_09b(sheet: Sheet, answer) -> None:
         "You made gradients for the frozen weights. Nobody needs them, and the backward pass does "
         "not keep them.",
         by_numbers("gradients", lambda f, t: 4 * (f + t))
-        or by_numbers("gradients", lambda f, t: 2 * f + 4 * t),
+        or by_numbers("gradients", lambda f, t: 2 * f + 4 * t)
+        or any(by_numbers("gradients", lambda f, t, k=k: k * f) for k in (2, 4)),
     )
     sheet.wrong(
         "no gradients",
@@ -346,15 +349,21 @@ def check_09b(sheet: Sheet, answer) -> None:
     )
     sheet.wrong(
         "virtual places are free",
-        "You counted the places of the text alone. A virtual token passes every layer as a word "
-        "does: its place keeps as many bytes.",
+        "You counted the places of the text alone. A soft prompt's vector stands at the input and "
+        "passes every layer as a word does: its place keeps as many bytes.",
         by_places(lambda rows, length, virtual, place: rows * length * place),
     )
     sheet.wrong(
         "one prompt for all rows",
-        "You counted the virtual tokens once. The *vectors* are shared, their way through the "
+        "You counted the prompt's vectors once. The *vectors* are shared, their way through the "
         "model is not: each row has its own places.",
         by_places(lambda rows, length, virtual, place: (rows * length + virtual) * place),
+    )
+    sheet.wrong(
+        "the vectors' own bytes",
+        "You added the bytes of the trained numbers themselves. Those are weights; asked for is "
+        "what the prompt's *places* keep, `place` bytes each, in every row.",
+        part("activations", lambda f, t, rows, length, _, place: rows * length * place + 4 * t),
     )
     sheet.wrong("one row", "You counted one row. The batch has `rows` of them.",
                 by_places(lambda rows, *one: sum(one[:2]) * one[2]))  # fmt: skip
@@ -400,10 +409,15 @@ def check_09c(sheet: Sheet, answer) -> None:
     sheet.note("three sizes, five seeds; the gaps of each size:")
     for size, gaps in zip(SIZES, GAPS, strict=True):
         sheet.note(f"  {size:>9,}  " + "  ".join(f"{gap:.3f}" for gap in gaps))
+    unequal = (
+        "bases for seeds",
+        "gaps[i] holds the five seeds of one base. A line needs one seed's gaps on all bases: "
+        "zip(*gaps) gives those.",
+    )
     listed = isinstance(value, (tuple, list)) and all(number(v) is not None for v in value)
     shown = tuple(float(v) for v in value) if listed else value
     sheet.case("mean, low, high", brief(target, 5), brief(shown, 5) if listed else value)
-    sheet.broken(value)
+    sheet.broken(value, {"same number of data points": unequal, "same length": unequal})
     sheet.wrong("not three", "Three numbers come back: return mean, low, high.",
                 not listed or len(value) != 3)  # fmt: skip
     mean, low, high = shown
@@ -453,6 +467,11 @@ def check_09c(sheet: Sheet, answer) -> None:
     )
     sheet.wrong("order", "The mean stands between the ends. Return mean, low, high.",
                 mean < low < high and math.isclose(low, right, rel_tol=1e-3))  # fmt: skip
+    sheet.wrong(
+        "rounded",
+        "Right, but rounded. Do not round: give all digits back.",
+        any(same(shown, [round(v, digits) for v in target], 1e-9) for digits in (2, 3, 4)),
+    )
     sheet.wrong("mean", "The mean is not right yet: one slope for each seed, by least squares over "
                 "log10(size), then their mean.", not is_mean(right))  # fmt: skip
     n, spread = len(own), stdev(own)
