@@ -104,15 +104,12 @@ def recommend(
     for name, value in (("examples", examples), ("parameters", parameters)):
         if isinstance(value, bool) or not isinstance(value, Real) or not 1 <= value < float("inf"):
             raise ValueError(f"{name} must be a number from 1 on, not {value!r}.")
-    tried = counts(task)
-    count = min(tried, key=lambda n: _times_apart(n, examples))
+    count = min(counts(task), key=lambda n: _times_apart(n, examples))
     rows = trained(task, count)
     method, first, learned = _first_choice(rows, task, wish, count, examples)
     told = [first, _without_training(task, count, method)]
     if count == TRAIN_ROWS[task]:
         told += _later(rows, task, wish)
-    if len(tried) == 1:
-        told.append(_rows_not_tried(task))
     near = _times_apart(count, examples) <= 2
     if not near:
         told.append(_too_far(count, examples))
@@ -286,14 +283,6 @@ def _times_apart(one: float, other: float) -> float:
 
 def _memory(row: Row) -> float:
     return fmean(sum(run["memory"].values()) for run in row.runs)
-
-
-def _rows_not_tried(task: str) -> Sentence:
-    text = (
-        f"All this is from {TRAIN_ROWS[task]} rows of {task}; other numbers of examples were not "
-        "tried. (On other tasks they were; what was found there need not hold here.)"
-    )
-    return Sentence(text, "no runs", "no other number of rows")
 
 
 def _too_far(count: int, examples: int) -> Sentence:
