@@ -108,6 +108,26 @@ def wrong_07a_one_layer_wide(config, budget, share):
     return vectors, (budget - vectors * d) // (2 * (d + q))
 
 
+def _costing(cost):
+    """The answer of one who counts `cost` numbers a rank and layer."""
+
+    def split_budget(config, budget, share):
+        d, width = config.hidden_size, config.head_dim
+        q = config.num_attention_heads * width
+        v = config.num_key_value_heads * width
+        one = config.num_hidden_layers * cost(d, q, v, width)
+        vectors = int(share * budget) // d
+        return vectors, (budget - vectors * d) // one
+
+    return split_budget
+
+
+def wrong_07a_one_layer_square(config, budget, share):
+    d = config.hidden_size
+    vectors = int(share * budget) // d
+    return vectors, (budget - vectors * d) // (4 * d)
+
+
 def wrong_07a_product(config, budget, share):
     d = config.hidden_size
     q = config.num_attention_heads * config.head_dim
@@ -147,9 +167,23 @@ WRONG_07A = {
         "layers once",
         wrong_07a_one_layer_wide,
     ),
+    "4 d": ("square", _costing(lambda d, q, v, w: 4 * d)),
+    "q leads to d": (
+        "square q", _costing(lambda d, q, v, w: 3 * d + v)),
+    "v leads to d": (
+        "square v", _costing(lambda d, q, v, w: 3 * d + q)),
+    "head_dim for q and v": (
+        "one head", _costing(lambda d, q, v, w: 2 * (d + w))),
+    "head_dim for q": (
+        "one head of q", _costing(lambda d, q, v, w: 2 * d + w + v)),
+    "head_dim for v": (
+        "one head of v", _costing(lambda d, q, v, w: 2 * d + q + w)),
+    "q only": ("q alone", _costing(lambda d, q, v, w: d + q)),
+    "v only": ("v alone", _costing(lambda d, q, v, w: d + v)),
+    "one layer, 4 d": ("layers once", wrong_07a_one_layer_square),
     "in times out": ("whole matrices", wrong_07a_product),
     "numbers, not vectors": ("numbers, not vectors", wrong_07a_numbers),
-}
+}  # fmt: skip
 
 # ---- 07b: new_gate and gated -----------------------------------------
 

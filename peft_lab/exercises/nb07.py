@@ -29,7 +29,7 @@ def check_07a(sheet: Sheet, answer) -> None:
     config = SimpleNamespace(
         hidden_size=8, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=3
     )
-    asked = [(1057, 0.23), (520, 0.5), (2040, 0.1)]
+    asked = [(1057, 0.23), (520, 0.5), (3000, 0.1)]
     sheet.note("d = 8, 3 layers, 4 query heads on 2 key-value heads of width 3;")
     sheet.note("so q leads from 8 to 12 numbers, v from 8 to 6")
     targets = [split_budget(config, *one) for one in asked]
@@ -77,8 +77,28 @@ def check_07a(sheet: Sheet, answer) -> None:
         "layers once",
         "You counted LoRA's matrices in one layer only. It stands in every layer, so a rank costs "
         "num_hidden_layers times as much.",
-        slip(right, lambda b, s, n: (b - n) // 34) or slip(right, lambda b, s, n: (b - n) // 40),
+        any(slip(right, lambda b, s, n, c=c: (b - n) // c) for c in (34, 40, 32)),
     )
+    for kind, cost, text in (  # what a rank then costs in one layer; right is 34
+        ("square", 32, "You count 32 numbers a rank and layer, 4 d, as if q and v both led from d "
+         "to d. So it is in our base, not in every model. Here q leads from 8 to 12 numbers, "
+         "num_attention_heads * head_dim, and v from 8 to 6, num_key_value_heads * head_dim."),
+        ("square q", 30, "You count 30 numbers a rank and layer, as if q led from d to d. It leads "
+         "to num_attention_heads * head_dim numbers: 12 here, and d is 8."),
+        ("square v", 36, "You count 36 numbers a rank and layer, as if v led from d to d. It leads "
+         "to num_key_value_heads * head_dim numbers: 6 here, and d is 8."),
+        ("one head", 22, "You count 22 numbers a rank and layer, as if q and v had one head each. "
+         "What comes out is head_dim numbers for each head: 4 heads at q, 2 at v."),
+        ("one head of q", 25, "You count 25 numbers a rank and layer, as if q had one head. It has "
+         "num_attention_heads of them, each head_dim wide."),
+        ("one head of v", 31, "You count 31 numbers a rank and layer, as if v had one head. It has "
+         "num_key_value_heads of them, each head_dim wide."),
+        ("q alone", 20, "You count 20 numbers a rank and layer: that is q's matrix. LoRA stands on "
+         "two in each layer, q and v."),
+        ("v alone", 14, "You count 14 numbers a rank and layer: that is v's matrix. LoRA stands on "
+         "two in each layer, q and v."),
+    ):  # fmt: skip
+        sheet.wrong(kind, text, slip(right, lambda b, s, n, c=cost: (b - n) // (3 * c)))
     sheet.wrong(
         "kv width",
         "You took v as wide as q. Several query heads share one key-value head here, so v leads "
