@@ -819,8 +819,13 @@ def _in(name):
     [
         ("sizes", (_out("ff"), _out("ff"), _in("ff")), "the last vector"),
         ("tuple", (_out("k"), _out("v"), lambda s: lambda m, x: x * s["ff"]), "inputs[0]"),
-        ("one vector", (_out("k"), _out("k"), _in("ff")), "each learned for itself"),
+        ("late look-up", (_out("k"), _out("k"), _in("ff")), "each learned for itself"),
         ("swapped", (_out("v"), _out("k"), _in("ff")), "k and v are swapped"),
+        (
+            "one is missing",
+            (lambda s: lambda m, x, y: None, _out("v"), _in("ff")),
+            "numbers in k c",
+        ),
         ("other", (_out("k"), lambda s: lambda m, x, y: y * s["v"] ** 2, _in("ff")), "usual slips"),
     ],
 )

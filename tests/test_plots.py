@@ -630,6 +630,9 @@ def test_cut_in_places_colours_what_is_trained(place, trained):
     figure = plots.cut_in_places(TITLE, [place])
     tint = to_rgba(plots.pictures.TINTS[style.VERMILION])
     assert sum(patch.get_facecolor() == tint for patch in figure.axes[0].patches) == trained
+    # the stream has two sums, and each adapter one more: its change is added to h
+    sums = [text.get_text() for text in figure.axes[0].texts].count("+")
+    assert sums == 2 + trained * (not place.startswith("IA3"))
 
 
 def test_a_ruined_point_does_not_squeeze_the_others():

@@ -307,6 +307,75 @@ def wrong_05b_no_return(block):
     return scale
 
 
+def _three(block):
+    at, down = block.self_attn, block.mlp.down_proj
+    return at.k_proj, at.v_proj, down
+
+
+def wrong_05b_loop(block):
+    *two, down = _three(block)
+    scale = {"ff": nn.Parameter(torch.ones(down.in_features))}
+    for name, layer in zip("kv", two, strict=True):
+        scale[name] = nn.Parameter(torch.ones(layer.out_features))
+        layer.register_forward_hook(
+            lambda m, x, y: y * scale[name]  # noqa: B023
+        )
+    down.register_forward_pre_hook(lambda m, x: x[0] * scale["ff"])
+    return scale
+
+
+def wrong_05b_one_vector(block):
+    scale = solution_05b(block)
+    block.self_attn.v_proj._forward_hooks.clear()
+    block.self_attn.v_proj.register_forward_hook(
+        lambda m, x, y: y * scale["k"]
+    )
+    return {**scale, "v": scale["k"]}
+
+
+def wrong_05b_after_hook(block):
+    scale = wrong_05b_forgets_ff(block)
+    block.mlp.down_proj.register_forward_hook(
+        lambda module, inputs, output: output * scale["ff"]
+    )
+    return scale
+
+
+def wrong_05b_three_arguments(block):
+    scale = wrong_05b_forgets_ff(block)
+    block.mlp.down_proj.register_forward_pre_hook(
+        lambda module, inputs, output: output * scale["ff"]
+    )
+    return scale
+
+
+def wrong_05b_two_arguments(block):
+    scale = solution_05b(block)
+    block.self_attn.k_proj.register_forward_hook(
+        lambda module, inputs: inputs[0] * scale["k"]
+    )
+    return scale
+
+
+def wrong_05b_k_returns_nothing(block):
+    scale = solution_05b(block)
+    k_proj = block.self_attn.k_proj
+    k_proj._forward_hooks.clear()
+
+    def hook(module, inputs, output):
+        output = output * scale["k"]
+
+    k_proj.register_forward_hook(hook)
+    return scale
+
+
+def wrong_05b_ff_alone(block):
+    scale = solution_05b(block)
+    for layer in _three(block)[:2]:
+        layer._forward_hooks.clear()
+    return scale
+
+
 def wrong_05b_forgets_ff(block):
     scale = solution_05b(block)
     block.mlp.down_proj._forward_pre_hooks.clear()
@@ -357,6 +426,22 @@ WRONG_05B = {
     "the same, d numbers": ("sizes", wrong_05b_after_down_sized),
     "hooks return nothing": ("not connected", wrong_05b_no_return),
     "no third vector": ("one is missing", wrong_05b_forgets_ff),
+    "k's hook returns nothing": (
+        "one is missing",
+        wrong_05b_k_returns_nothing,
+    ),
+    "only the third": ("one is missing", wrong_05b_ff_alone),
+    "k and v in a loop": ("late look-up", wrong_05b_loop),
+    "one vector for both": ("one vector", wrong_05b_one_vector),
+    "hook after down_proj": ("before or after", wrong_05b_after_hook),
+    "pre-hook, three arguments": (
+        "hook's arguments",
+        wrong_05b_three_arguments,
+    ),
+    "hook, two arguments": (
+        "hook's arguments",
+        wrong_05b_two_arguments,
+    ),
     "on the gate": ("before the activation", wrong_05b_gate),
     "hooks detach": ("cut off", wrong_05b_detached),
     "nothing to train": ("no parameter", wrong_05b_plain_tensors),
@@ -406,6 +491,19 @@ def wrong_05c_truth(W, b, scale):
     return W * scale[:, None], b * scale if b else None
 
 
+def wrong_05c_matmul(W, b, scale):
+    return W @ scale, b * scale
+
+
+def wrong_05c_upright_bias(W, b, scale):
+    return W * scale[:, None], scale[:, None] * b
+
+
+def wrong_05c_in_place(W, b, scale):
+    W *= scale[:, None]
+    return W, b * scale
+
+
 def wrong_05c_divides(W, b, scale):
     return W / scale, b
 
@@ -434,5 +532,8 @@ WRONG_05C = {
         (wrong_05c_no_none, _IN),
     ),
     "if b": ("truth of a tensor", (wrong_05c_truth, _IN)),
+    "W @ scale": ("shape", (wrong_05c_matmul, _IN)),
+    "bias made a matrix": ("shape", (wrong_05c_upright_bias, _IN)),
+    "in place": ("changed input", (wrong_05c_in_place, _IN)),
     "divides": ("divided", (_OUT, wrong_05c_divides)),
 }

@@ -1,6 +1,7 @@
 """Exercises of notebook 05: an adapter, IA3 by hooks, and its scales put into the weights."""
 
 import functools
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,8 @@ def check_05a(sheet: Sheet, new, run) -> None:
         nothing = NOTHING if made is NOTHING else "-"
         shown = f"{change:.3f}" if change >= 0.001 else f"{change:.1e}" if change else "0"
         sheet.case("largest change of h", "0", shown if fits else nothing)
+    if "makes no copy" in sheet.changed:  # h, not a layer's weights
+        sheet.changed = _IN_PLACE
     sheet.broken(value)
     sheet.broken(made)
     _wrong_forward(sheet, value, target, h, down, up)
@@ -92,8 +95,8 @@ def _wrong_start(sheet: Sheet, down: nn.Linear, up: nn.Linear, change: float) ->
     sheet.wrong(
         "down zero",
         "down's weight is zero, and yet h changes: what the biases make goes into every token, "
-        "up(relu(down's bias)). nn.Linear fills them with random numbers too. Turn it round: up "
-        "zero, weight and bias, and down random.",
+        "up(relu(down's bias)). nn.Linear fills them with random numbers too. Begin with the layer "
+        "that comes last: what must up be, so that nothing is added?",
         change > 0 and not bool(down.weight.any()),
     )
     sheet.wrong(
@@ -107,7 +110,7 @@ def _wrong_start(sheet: Sheet, down: nn.Linear, up: nn.Linear, change: float) ->
         "up random",
         f"With your start, h changes before anything is learned, by up to {change:.3f}: up is not "
         "zero, so the model would begin as another one than it was. Let up be zero, weight and "
-        "bias, and down random.",
+        "bias.",
         change > 0,
     )
 
@@ -142,10 +145,9 @@ def _wrong_learning(sheet: Sheet, new) -> None:
     sheet.wrong(
         "dead",
         "At the start nothing changes, as it should be. But we took three steps of training, and "
-        "neither weight got a gradient. What down gives is never above zero here, so ReLU gives "
-        "zeros. The gradient of up's weight is made with those zeros; that of down has to pass "
-        "through ReLU, which is flat there. Only up's bias moves. Let up be zero, weight and "
-        "bias, down's weight random, and its bias small.",
+        "neither weight got a gradient that is not zero: it cannot learn. What down gives is never "
+        "above zero here, so ReLU gives zeros only; why that stops both weights is the question "
+        "of the next section. Another start keeps the condition, and learns.",
         not moved,
     )
     weight, bias = start[:2]  # (width, d), (width,)
@@ -153,8 +155,8 @@ def _wrong_learning(sheet: Sheet, new) -> None:
     sheet.wrong(
         "half dead",
         "At the start nothing changes, as it should be, and a part of it learns. But in three "
-        f"steps of training {dead} of {width} rows of down's weight got no gradient: they are "
-        "zero, and so is ReLU of their bias, which is not above zero (nn.Linear's is random). "
+        f"steps of training, at width {width}, {dead} rows of down's weight got no gradient: they "
+        "are zero, and so is ReLU of their bias, which is not above zero (nn.Linear's is random). "
         "ReLU is flat there. Let down's weight be random.",
         dead > 0,
     )
@@ -172,6 +174,13 @@ def _wrong_learning(sheet: Sheet, new) -> None:
         "something of its own: let down's weight be random.",
         alike,
     )
+
+
+_IN_PLACE = (
+    "Your function changed its input. +=, *= and methods that end in _ write into the tensor that "
+    "was given, and new = old makes no copy. Whoever called it goes on with the changed one. Make "
+    "a new tensor: h + …, W * …"
+)
 
 
 def _parameters(layers) -> list[torch.Tensor]:
@@ -361,6 +370,7 @@ def check_05b(sheet: Sheet, answer) -> None:
         "(.out_features), fewer than d here; ff as many as down_proj takes in (.in_features).",
         not right_sizes,
     )
+    _wrong_hook(sheet, start)
     tuples = dict.fromkeys(("tuple", "only integer tensors", "only one element"), _TUPLE_HINT)
     sheet.broken(start, {"must match": _SIZE_HINT, "size of tensor": _SIZE_HINT, **tuples})
     sheet.broken(trained)
@@ -396,7 +406,8 @@ def check_05b(sheet: Sheet, answer) -> None:
         "give back, or no hook returns a value. A hook that returns nothing changes nothing.",
         same(trained, start, 1e-6) and not same(trained, target),
     )
-    for kind, text, wrong in _slips_05b(scales):
+    shared = found["k"].data_ptr() == found["v"].data_ptr()
+    for kind, text, wrong in _slips_05b(scales, shared):
         sheet.wrong(kind, text, same(trained, wrong, 1e-4) and not same(trained, target, 1e-4))
     sheet.wrong(
         "not times",
@@ -440,17 +451,52 @@ _SIZE_HINT = (
     "down_proj.in_features. Or did you make the hooks in a loop? A lambda looks its variables up "
     "when it runs, after the loop: all hooks then use the last vector.",
 )
+_KINDS = (
+    "A hook gets what PyTorch hands it. After the module (register_forward_hook) these are three "
+    "things, (module, inputs, output). Before it (register_forward_pre_hook) there is no output "
+    "yet: two things, (module, inputs)."
+)
+_D_AND_F = ("(8) must match the size of tensor b (12)", "(12) must match the size of tensor b (8)")
 _TUPLE_HINT = (
     "tuple",
     "A pre-hook gets its inputs as a tuple: the tensor is inputs[0].",
 )
 
 
+def _wrong_hook(sheet: Sheet, start) -> None:
+    """A hook of the wrong kind stops the model before, or instead of, its own first line."""
+    if not isinstance(start, Failure):
+        return
+    said = str(start.error)
+    sheet.wrong(
+        "hook's arguments",
+        f"{_KINDS} One of your functions takes another number of arguments: {said}.",
+        isinstance(start.error, TypeError)
+        and not start.line
+        and "positional argument" in said
+        and "forward()" not in said,  # a layer of the learner's own
+    )
+    line = f", at `{start.line}`" if start.line else ""
+    sheet.wrong(
+        "before or after",
+        f"A vector of f = 12 numbers meets d = 8 numbers{line}. The f numbers are those that go "
+        "*into* down_proj; what it puts out are d again. So the third vector needs a hook that is "
+        "called before: down_proj.register_forward_pre_hook, and it scales inputs[0].",
+        any(sizes in said for sizes in _D_AND_F),
+    )
+
+
 def _few(value):
     return value[0, -1, :5] if isinstance(value, torch.Tensor) and value.ndim == 3 else value
 
 
-def _slips_05b(scales: dict) -> list[tuple[str, str, torch.Tensor]]:
+_PLACES = {
+    "k": "on what k_proj puts out", "v": "on what v_proj puts out",
+    "ff": "on what goes into down_proj",
+}  # fmt: skip
+
+
+def _slips_05b(scales: dict, shared: bool) -> list[tuple[str, str, torch.Tensor]]:
     """(kind, text, the logits that this slip gives)."""
     wide = torch.cat([scales["k"]] * 2)  # for the queries, twice as wide
     by_head = scales["k"].view(2, 1, 2).expand(2, 2, 2).reshape(-1)
@@ -459,7 +505,6 @@ def _slips_05b(scales: dict) -> list[tuple[str, str, torch.Tensor]]:
         "The third vector scales what down_proj puts out. It belongs on what goes *in*: the f "
         "numbers inside the feed-forward part, a pre-hook on down_proj."
     )
-    half = "Not all three vectors are used. Keys, values, and what goes into down_proj."
     slips = []
     for kind in (wide, by_head, scales["ff"][:8]):
         where = {"q": ("self_attn.q_proj", "output")}
@@ -467,10 +512,16 @@ def _slips_05b(scales: dict) -> list[tuple[str, str, torch.Tensor]]:
     swapped = {**scales, "k": scales["v"], "v": scales["k"]}
     slips.append(("swapped", "k and v are swapped.", _logits(swapped)))
     one = "k and v share one vector. They are scaled by two, each learned for itself."
-    slips += [
-        ("one vector", one, _logits({**scales, "k": scales["v"]})),
-        ("one vector", one, _logits({**scales, "v": scales["k"]})),
-    ]
+    for used, idle in ("vk", "kv"):
+        late = (
+            f"What k_proj and what v_proj put out are both scaled by {used}'s vector; {idle}'s is "
+            "not used. Each needs its own, each learned for itself. Were the hooks made in a loop? "
+            "A lambda looks its variables up when it runs, after the loop, and finds the last "
+            "ones. As a default it keeps its own: lambda module, inputs, output, s=vector: "
+            "output * s."
+        )
+        wrong = _logits({**scales, idle: scales[used]})
+        slips.append(("one vector", one, wrong) if shared else ("late look-up", late, wrong))
     on_up = {"ff": ("mlp.gate_proj", "output")}
     slips.append(
         (
@@ -483,10 +534,17 @@ def _slips_05b(scales: dict) -> list[tuple[str, str, torch.Tensor]]:
     down = {"ff": ("mlp.down_proj", "output")}
     eight = {**scales, "ff": scales["ff"][:8]}
     slips.append(("after down_proj", after, _logits(eight, where=down)))
-    for out in ("k", "v", "ff"):
-        slips.append(
-            ("one is missing", half, _logits({n: s for n, s in scales.items() if n != out}))
+    for idle in (*_PLACES, *itertools.combinations(_PLACES, 2)):
+        names = (idle,) if isinstance(idle, str) else idle
+        whose, is_it = ("Its hook belongs", "is it") if len(names) == 1 else (
+            "Their hooks belong", "are they")  # fmt: skip
+        text = (
+            f"Other numbers in {' and '.join(names)} change nothing. {whose} "
+            f"{' and '.join(_PLACES[n] for n in names)}: {is_it} there, and is the product "
+            "returned? A hook that returns nothing changes nothing."
         )
+        left = {n: s for n, s in scales.items() if n not in names}
+        slips.append(("one is missing", text, _logits(left)))
     return slips
 
 
@@ -538,8 +596,17 @@ def check_05c(sheet: Sheet, output, input_) -> None:
         "Each function gives back two things: the new weight and the new bias.",
         not all(isinstance(v, (tuple, list)) and len(v) == 2 for v in got.values()),
     )
-    sheet.wrong("changed input", sheet.changed, bool(sheet.changed))
+    sheet.wrong("changed input", _IN_PLACE, bool(sheet.changed))
     (out_w, out_b), (in_w, in_b) = got["out"], got["in"]
+    for side, pair in got.items():
+        for part, value, old in zip("Wb", pair, (weight, bias), strict=True):
+            sheet.wrong(
+                "shape",
+                f"{said[side].split(',')[0]}: the new {part} should be a tensor of the old shape, "
+                f"{shape(old)}. Nothing is added up here (`@` would), and nothing widened: each "
+                "number is multiplied, or stays.",
+                shape(value) != shape(old),
+            )
     rows, columns = weight * scale[:, None], weight * scale
     square = torch.diag(scale)
     for value in (out_w, in_w):

@@ -17,7 +17,8 @@ def cut_in_places(
     title: str, places: Sequence[str] = PLACES, *, notes: Mapping[str, str] | None = None
 ) -> CourseFigure:
     """One block for each place: the residual stream on the left, attention and feed-forward as
-    side roads, what is trained in colour.
+    side roads, what is trained in colour. An adapter's change is added to h, what the part put
+    out: a line of its own leads h past it.
 
     Args:
         places: one to four of "houlsby", "pfeiffer", "parallel", "IA3", "IA3, merged".
@@ -47,7 +48,6 @@ def _block(axes, middle: float, top: float, place: str) -> None:
     low, high = 38, top - 8
     step = (high - low) / 2
     _arrow(axes, (stream, low), (stream, high), width=2.2)
-    axes.text(stream - 5, low + 1, "x", ha="right", va="bottom", fontsize=9, style="italic")
     for part, start in (("attention", low + 8), ("feed-forward", low + step)):
         after = place == "houlsby" or (place == "pfeiffer" and part == "feed-forward")
         beside = place == "parallel" and part == "feed-forward"
@@ -57,11 +57,13 @@ def _block(axes, middle: float, top: float, place: str) -> None:
         axes.plot([stream, branch], [start, start], color=LINE, lw=1.2)
         axes.plot([branch, branch], [start, end], color=LINE, lw=1.2, zorder=0)
         _arrow(axes, (branch, end), (stream + 7, end))
-        axes.add_patch(Circle((stream, end), 6.5, facecolor="white", edgecolor=LINE, zorder=3))
-        axes.text(stream, end, "+", ha="center", va="center", fontsize=10, zorder=4)
+        _plus(axes, stream, end, 6.5)
         if beside:
             axes.plot([branch, middle + 50, middle + 50, branch], [start, start, end, end],
                       color=LINE, lw=1.2, zorder=0)  # fmt: skip
+            _plus(axes, branch, end, 5.5)
+            _letter(axes, "x", branch - 12, start + 6)
+            _letter(axes, "h", branch - 4, end - 10)
             _box(axes, middle - 26, box, 46, 34, "feed-\nforward", face=TINTS[GREY], size=7.5)
             _hourglass(axes, middle + 50, box, 54, 34)
             continue
@@ -74,7 +76,21 @@ def _block(axes, middle: float, top: float, place: str) -> None:
                 x = branch + (j - (len(pills) - 1) / 2) * 34 - 15
                 _box(axes, x, box + 2, 30, 17, pill, face=TINTS[VERMILION], edge=VERMILION, size=8)
         if after:
-            _hourglass(axes, branch, box + tall + 8, 66, 30)
+            tap, low, back = box + tall + 5, box + tall + 11, end - 17
+            _hourglass(axes, branch, low, 62, 26)
+            axes.plot([branch, branch + 42, branch + 42, branch], [tap, tap, back, back],
+                      color=LINE, lw=1.2, zorder=0)  # fmt: skip
+            _plus(axes, branch, back, 5.5)
+            _letter(axes, "h", branch + 38, low + 13)
+
+
+def _plus(axes, x: float, y: float, radius: float) -> None:
+    axes.add_patch(Circle((x, y), radius, facecolor="white", edgecolor=LINE, zorder=3))
+    axes.text(x, y, "+", ha="center", va="center", fontsize=1.5 * radius, zorder=4)
+
+
+def _letter(axes, letter: str, x: float, y: float) -> None:
+    axes.text(x, y, letter, ha="right", va="center", fontsize=8.5, style="italic", zorder=4)
 
 
 def _hourglass(axes, middle: float, low: float, width: float, height: float) -> None:
