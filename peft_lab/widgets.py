@@ -681,20 +681,22 @@ def recommend_table() -> None:
     from .recommend import TASKS, WISHES, recommend
 
     print(f"{'':<13}" + "".join(f"{wish:<27}" for wish in WISHES).rstrip())
-    notes: dict[tuple[str, str], list[str]] = {}  # (task, what is said) -> wishes it concerns
+    notes: dict[tuple[str, str, str], list[str]] = {}  # (mark, task, what is said) -> wishes
     for task, experiment in TASKS.items():
         cells = []
         for wish in WISHES:
-            method = recommend(task, wish=wish).method
-            rival = untrained_rival(experiment, method=method)
+            advice = recommend(task, wish=wish)
+            said = [("+", sentence.text) for sentence in advice.sentences[2:]]  # tried later
+            rival = untrained_rival(experiment, method=advice.method)
             if rival.outcome != "behind":  # the method is not shown to be ahead of it
-                notes.setdefault((task, rival.text), []).append(wish)
-                method += " *"
-            cells.append(f"{method:<27}")
+                said.insert(0, ("*", f"without training a model: {rival.text}"))
+            for mark, text in said:
+                notes.setdefault((mark, task, text), []).append(wish)
+            cells.append(f"{' '.join([advice.method, *(mark for mark, _ in said)]):<27}")
         print(f"{task:<13}" + "".join(cells).rstrip())
-    for (task, said), wishes in notes.items():
+    for (mark, task, text), wishes in notes.items():
         every = "all four" if len(wishes) == len(WISHES) else ", ".join(wishes)
-        note = f"* {task} ({every}): without training a model: {said}"
+        note = f"{mark} {task} ({every}): {text}"
         print(textwrap.fill(note, 100, subsequent_indent="  "))
 
 

@@ -205,27 +205,32 @@ def test_level_is_both_intervals_within():
         assert not found(wide, (-0.03, 0.03)) and not found((-0.03, 0.03), wide)
 
 
-def test_the_table_notes_what_no_method_is_shown_to_beat(capsys):
+def test_the_table_notes_what_no_method_is_shown_to_beat_and_what_was_tried_later(capsys):
     widgets.recommend_table()
     said = capsys.readouterr().out
     assert "LoRA 8, all + embeddings  " in said  # the longest name fits its column
-    notes = ["* " + " ".join(note.split()) for note in said.split("\n* ")[1:]]
-    assert notes[0].startswith("* sorting (all four)") and notes[0].endswith(
-        "which is better by 0.05."
-    )
-    assert all("5-gram is ahead" in note and "0.05 ahead" in note for note in notes[1:])
+    notes = [" ".join(note.split()) for note in re.split(r"\n(?=[*+] )", said)[1:]]
+    (sorting,) = (note for note in notes if note.startswith("* sorting (all four)"))
+    assert sorting.endswith("which is better by 0.05.")
+    others = [note for note in notes if note[0] == "*" and note != sorting]
+    assert all("5-gram is ahead" in note and "0.05 ahead" in note for note in others)
     for line in said.splitlines()[1 : 1 + len(TASKS)]:
         task = next(task for task in TASKS if line.startswith(task))
         for wish in WISHES:
-            method = recommend(task, wish=wish).method
-            _, outcome, *_ = evidence.untrained_rival(TASKS[task], method=method)
-            assert (f" {method} *" in line) == (outcome != "behind"), (task, wish)
-            measured = any(
-                f"measure {method}, from" in note
-                for note in notes
-                if note.startswith(f"* {task} (") and (wish in note or "(all four)" in note)
-            )
-            assert measured == (outcome != "behind")
+            advice = recommend(task, wish=wish)
+            outcome = evidence.untrained_rival(TASKS[task], method=advice.method).outcome
+            marks = " *" * (outcome != "behind") + " +" * (len(advice.sentences) > 2)
+            assert f" {advice.method}{marks}  " in f"{line}  ", (task, wish)
+            own = [
+                note for note in notes
+                if re.match(rf"[*+] {task} \((all four|.*\b{wish}\b.*?)\):", note)
+            ]  # fmt: skip
+            assert sorted(f" {note[0]}" for note in own) == sorted(re.findall(" .", marks))
+            for note in own:
+                told = (
+                    f"measure {advice.method}, from" if note[0] == "*" else advice.sentences[2].text
+                )
+                assert told in note
 
 
 def test_what_needs_no_training_is_set_beside_the_method_that_is_chosen():
