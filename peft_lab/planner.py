@@ -54,6 +54,7 @@ CARDS = (
     Card("H200", 141 * 10**9, 989e12, 4800e9, "NVIDIA H200 datasheet, half of the sparse rate",
          CHECKED),
 )  # fmt: skip
+NO_BFLOAT16 = ("T4", "V100-32GB")  # NVIDIA A100 whitepaper: Tensor Cores have it from Ampere on
 # Above all that a card of these has on its chip. By NVIDIA's whitepapers the RTX 4090 has most: 72
 # MiB of cache, and 128 processors with 128 KiB of shared memory and 256 KiB of registers each.
 ON_CHIP = 128 << 20
@@ -318,7 +319,10 @@ def plan_table(made: Plan) -> None:
     if sizes:
         print(textwrap.fill("settings: " + "; ".join(sizes), 86, subsequent_indent=" " * 6))
     print("peak: weights, optimizer state, and the more of activations with the loss's gradients,")
-    print("      or all gradients with one temporary of their size; by closed forms, not measured")
+    print("      or all gradients with one temporary of their size; by closed forms, not measured;")
+    print("      rows without padding: with it attention keeps more")
+    if made.precision == "bfloat16" and card.name in NO_BFLOAT16:
+        print(f"{card.name} has no bfloat16 of its own: take float16, of as many bytes")
     if any(one.seconds is not None for one in made.methods):
         print(f"at least: a step at the peak rates of {card.name}; real ones take longer")
 

@@ -257,6 +257,15 @@ def test_the_table_names_the_sizes_that_it_plans():
     assert set(METHODS) - set(SETTINGS) == {"full", "bitfit", "ia3"}  # no size to choose
 
 
+@pytest.mark.parametrize("card", [card.name for card in CARDS])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_card_without_bfloat16_says_so(card, precision, capsys):
+    plan_table(plan(config("llama"), "lora", gpu=card, length=32, precision=precision))
+    said = capsys.readouterr().out
+    old = card in ("T4", "V100-32GB") and precision == "bfloat16"
+    assert ("has no bfloat16" in said) == old and "rows without padding" in said
+
+
 def test_every_model_that_is_offered_can_be_planned(capsys):
     assert cli.main(["plan", "gpt5"]) == 1
     offered = capsys.readouterr().err.strip().rstrip(".").split("one of ")[1].split(", ")
