@@ -135,6 +135,11 @@ def dimensions(config) -> Dimensions:
             "config: add_cross_attention=True makes a decoder that reads another model's states; "
             "only decoders that stand alone are known here."
         )
+    if getattr(config, "slow_but_exact", False) and getattr(config, "pretraining_tp", 1) > 1:
+        raise ValueError(
+            "config: slow_but_exact=True with pretraining_tp above 1 reads weights past the layers "
+            "that hold them, and so past every method; set slow_but_exact=False."
+        )
     d, heads = config.hidden_size, config.num_attention_heads
     inner = getattr(config, "n_inner", None) or getattr(config, "ffn_dim", None)
     return Dimensions(
@@ -347,7 +352,10 @@ class Anatomy:
         """The linear layer of a role, and which of its outputs are the role's: None for all, or,
         for q, k, v of a fused one, their indices."""
         if role == "head":
-            return self.model.get_output_embeddings(), None
+            head = self.model.get_output_embeddings()
+            if head is None:
+                raise ValueError(f"targets: {type(self.model).__name__} has no head.")
+            return head, None
         linears = self.projections(layer)
         if role in linears:
             return linears[role], None

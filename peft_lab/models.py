@@ -144,7 +144,8 @@ def fingerprint(model: nn.Module) -> str:
     """16 hexadecimal digits that tell one base from another.
 
     Hashed are the names and shapes of all parameters and the input embeddings rounded to
-    bfloat16, so that one model loaded in float32, float16 or bfloat16 has one fingerprint.
+    bfloat16, so that one model loaded in float32 or bfloat16 has one fingerprint; and in float16,
+    if its weights are stored in it, as ours are. (From others float16 rounds once more.)
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.named_parameters(remove_duplicate=False)):

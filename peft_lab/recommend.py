@@ -19,6 +19,7 @@ from .evidence import (
     trained,
     untrained_rival,
 )
+from .methods.arguments import check_one_of
 from .results import Row, load_runs, origin, summary
 
 TASKS = {  # what is to be learned -> the task that it was tried on
@@ -97,8 +98,7 @@ def recommend(
         FileNotFoundError: the runs are not stored.
     """
     for name, value, known in (("task", task, TASKS), ("wish", wish, WISHES)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
+        check_one_of(name, value, known)
     task = TASKS[task]
     examples = TRAIN_ROWS[task] if examples is None else examples
     for name, value in (("examples", examples), ("parameters", parameters)):

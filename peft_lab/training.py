@@ -141,6 +141,10 @@ def fit(
         "seed": seed, "optimizer": type(stepper).__name__, "task": _digest(train, validation),
         "parameters": {name: list(p.shape) for name, p in weights.items()}, "base": _base(model),
         "module": _plain(_described(module)), "rate_factors": dict(rate_factors or {}),
+        "rows": getattr(module, "one_row", None),
+        "frozen": None if checkpoint is None else _hashed(
+            p for p in module.parameters() if not p.requires_grad
+        ),
         "optimizer_groups": _plain(
             [{k: v for k, v in g.items() if k != "params"} for g in stepper.param_groups]
         ),
@@ -311,6 +315,16 @@ def _digest(*splits: Sequence[Example]) -> str:
     return digest.hexdigest()[:16]
 
 
+def _hashed(tensors: Iterable[torch.Tensor]) -> str:
+    """16 digits that tell the values of tensors from others."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        values = tensor.detach().cpu().contiguous().flatten()
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def _described(module: nn.Module) -> dict:
     """What tells apart modules whose parameters have the same names and shapes."""
     told = {"type": type(module).__name__}
@@ -323,8 +337,12 @@ def _described(module: nn.Module) -> dict:
 
 
 def _plain(value):
-    """As JSON gives it back; of what JSON cannot hold, the type."""
-    return json.loads(json.dumps(value, default=lambda other: type(other).__name__))
+    """As JSON gives it back; of a tensor a hash, of what else JSON cannot hold, the type."""
+
+    def default(other) -> str:
+        return _hashed([other]) if isinstance(other, torch.Tensor) else type(other).__name__
+
+    return json.loads(json.dumps(value, default=default))
 
 
 def _base(model: nn.Module) -> str | None:

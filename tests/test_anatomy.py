@@ -119,6 +119,13 @@ def test_a_model_without_numbers():
         assert model(torch.ones(1, 4, dtype=torch.long, device="meta")).logits.shape == (1, 4, V)
 
 
+def test_bloom_that_reads_weights_past_its_layers_is_refused():
+    """There a hook on the layer never runs."""
+    with pytest.raises(ValueError, match="slow_but_exact=True"):
+        dimensions(config("bloom", slow_but_exact=True, pretraining_tp=2))
+    dimensions(config("bloom", slow_but_exact=True))
+
+
 def test_what_is_not_known():
     with pytest.raises(ValueError, match="'bert' are not known.*gpt2, llama"):
         dimensions(BertConfig())

@@ -297,6 +297,19 @@ def changed(folder, change) -> None:
 # What is read is an ordinary method
 
 
+def test_pairs_of_a_fused_layer_come_back_though_they_are_wider_together(tmp_path):
+    """Rank 11 each for q, k and v of width 32 is 33 for the layer that holds them."""
+    model, ids = tiny("gpt2"), tokens()
+    with LoRA(11, targets=("q", "k", "v")).attach(model) as lora:
+        fill(lora)
+        logits = model(ids).logits
+        to_peft(lora, tmp_path)
+    with from_peft(tmp_path).attach(model):
+        assert (model(ids).logits - logits).abs().max() < CLOSE
+    with pytest.raises(ValueError, match="rank: 33 is above the width"):
+        LoRA(33, targets="qkv").attach(model)
+
+
 def test_the_settings_of_a_lora_are_those_that_one_would_write(tmp_path):
     expected = {
         "lora": (3, 7.0, ["q", "v"], None),

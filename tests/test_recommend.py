@@ -390,6 +390,7 @@ def test_what_was_tried_later_and_says_otherwise_is_told():
     ("given", "said"),
     [
         ({"task": "songs"}, "task must be one of style.*'songs'"),
+        ({"task": ["style"]}, r"task must be one of style.*\['style'\]"),
         ({"wish": "all"}, "wish must be one of quality.*'all'"),
         ({"examples": 0}, "examples must be a number from 1"),
         ({"parameters": float("nan")}, "parameters must be a number from 1"),

@@ -3,6 +3,7 @@
 `course.py test --long`, or PEFT_LAB_LONG=1, kills 20 times instead of 3.
 """
 
+import contextlib
 import json
 import os
 import pickletools
@@ -17,9 +18,11 @@ import pytest
 import torch
 from killed_run import SETTINGS, NoisyModel
 from safetensors.torch import load_file, save_file
+from tiny import fill, tiny
 from toy import toy_examples, toy_task
 
 from peft_lab import checkpoint, training
+from peft_lab.methods import Compose, LoRA, PromptTuning, Switch
 from peft_lab.tasks import Task
 from peft_lab.training import fit
 
@@ -261,6 +264,35 @@ def test_a_checkpoint_of_another_task_model_or_optimizer_is_refused(tmp_path):
     wider = NoisyModel(20)
     with pytest.raises(ValueError, match="parameters was"):
         fit(wider, task, wider, checkpoint=tmp_path / "c", **SHORT)
+
+
+def test_a_checkpoint_of_another_start_frozen_member_or_row_is_refused(tmp_path):
+    """These are not in the checkpoint's weights, and change what they mean."""
+    model = tiny("llama", dtype=torch.float32)
+
+    def train(name, method, rows=None):
+        with method.attach(model):
+            with method.rows(rows) if rows else contextlib.nullcontext():
+                fit(model, toy_task(), method, checkpoint=tmp_path / name, **SHORT)
+
+    def frozen(seed):
+        lora = LoRA(2).attach(model)
+        fill(lora, seed)
+        lora.detach()
+        return Compose([lora.requires_grad_(False), PromptTuning(2)])
+
+    train("frozen", frozen(1))
+    train("frozen", frozen(1))
+    with pytest.raises(ValueError, match="another run: frozen was"):
+        train("frozen", frozen(2))
+    start = torch.zeros(2, model.config.hidden_size)
+    train("start", PromptTuning(2, init=start))
+    train("start", PromptTuning(2, init=start.clone()))
+    with pytest.raises(ValueError, match="another run: module was"):
+        train("start", PromptTuning(2, init=start + 1))
+    train("rows", Switch({"a": LoRA(2), "b": LoRA(2)}), ["a"])
+    with pytest.raises(ValueError, match="rows was 'a' there and is 'b' now"):
+        train("rows", Switch({"a": LoRA(2), "b": LoRA(2)}), ["b"])
 
 
 def test_a_checkpoint_of_another_base_is_refused(tmp_path):

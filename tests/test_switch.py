@@ -310,6 +310,29 @@ def test_gradients_reach_the_chosen_members_only_and_are_those_of_alone(architec
     assert same(before, picture(model))
 
 
+def test_rows_without_a_prefix_train_with_gradient_checkpointing_beside_one_in_some_layers():
+    model, ids = tiny("llama"), tokens(1, 6)
+    model.train()
+    with Switch({"lora": LoRA(2), "prefix": PrefixTuning(2, layers=(1,))}).attach(model) as switch:
+        grads = []
+        for _ in range(2):
+            switch.zero_grad()
+            with switch.rows(["lora"]):
+                nll(model, ids).backward()
+            grads.append([p.grad.clone() for p in switch.members["lora"].parameters()])
+            model.gradient_checkpointing_enable()
+        assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads, strict=True))
+
+
+def test_rows_of_two_kinds_need_room_in_a_sliding_window():
+    model, ids = tiny("mistral", sliding_window=12), tokens(2, 7)
+    with Switch({"pre": PrefixTuning(5), "pro": PromptTuning(4)}).attach(model) as switch:
+        with switch.rows(["pre", "pro"]), pytest.raises(ValueError, match="16 columns .* of 12"):
+            model(ids)
+        with switch.rows(["pre", "pre"]):
+            model(ids)
+
+
 def test_training_moves_the_chosen_member_and_gradient_checkpointing_agrees():
     model, ids = tiny("llama"), tokens(2, 6)
     members = ready(model, ("lora", "ia3", "prompt"))

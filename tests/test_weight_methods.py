@@ -550,3 +550,31 @@ def test_a_parallel_adapter_keeps_nothing_after_an_error(switched):
         for handle in handles:
             handle.remove()
     assert not model.model._forward_hooks and not model.model._forward_hooks_always_called
+
+
+@every_architecture
+@pytest.mark.parametrize("first", [True, False])
+def test_dora_beside_weights_that_were_trained_already_starts_as_these(first, architecture):
+    """Its lengths are those of the weights in force, whichever member stands first."""
+    model, ids = tiny(architecture), tokens()
+    trained = LayerFreezing.top(1).attach(model)
+    fill(trained)
+    logits = model(ids).logits
+    trained.detach()
+    members = [trained, LoRA(2, targets="all", dora=True)]
+    with Compose(members if first else members[::-1]).attach(model):
+        assert (model(ids).logits - logits).abs().max() < CLOSE
+    assert not torch.equal(model(ids).logits, logits)
+
+
+def test_targets_of_a_model_without_a_head():
+    body = tiny("gpt2").transformer
+    with pytest.raises(ValueError, match="targets: GPT2Model has no head"):
+        LoRA(2, targets="head").attach(body)
+
+
+@pytest.mark.parametrize("make", [LoRA, Adapter, PromptTuning, MAMAdapter])
+@pytest.mark.parametrize("seed", ["a", 1.5, None, True])
+def test_a_seed_is_a_whole_number(make, seed):
+    with pytest.raises(ValueError, match=f"seed must be a whole number, not {seed!r}"):
+        make(2, seed=seed).attach(tiny("llama"))

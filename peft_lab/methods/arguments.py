@@ -30,6 +30,12 @@ def check_count(name: str, value: int) -> int:
     return value
 
 
+def check_seed(seed: int) -> int:
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ValueError(f"seed must be a whole number, not {seed!r}.")
+    return seed
+
+
 def check_number(name: str, value: float, above: float, below: float = math.inf) -> float:
     """A number above `above` and below `below`, both excluded."""
     number = isinstance(value, int | float) and not isinstance(value, bool)

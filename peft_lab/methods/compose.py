@@ -6,6 +6,7 @@ from torch import nn
 
 from ..anatomy import Anatomy
 from .base import Edits, Method
+from .full import FullFineTuning
 
 
 class Members(Method):
@@ -108,6 +109,17 @@ class Compose(Members):
                     "compose within it instead, Switch({name: Compose([...])})."
                 )
         self.members = nn.ModuleList(members)
+
+    def _prepare(self, anatomy: Anatomy) -> None:
+        """The others are built on the weights that a member brings with it: DoRA takes its lengths
+        from them, and a prefix from text its keys and values."""
+        with Edits(anatomy) as edits:
+            for member in sorted(self.members, key=lambda m: not isinstance(m, FullFineTuning)):
+                member._prepare(anatomy)
+                if isinstance(member, FullFineTuning):
+                    edits.member = member
+                    member.edit(anatomy, edits)
+            super()._prepare(anatomy)
 
     def edit(self, anatomy: Anatomy, edits: Edits) -> None:
         for member in self.members:

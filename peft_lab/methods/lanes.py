@@ -42,13 +42,19 @@ def chosen(lanes: dict[str, "Lane"]) -> "Choice":
     )
 
 
-def mixed(model: nn.Module) -> tuple[str, ...]:
-    """The names in force for a Switch that `model` carries, if they are not all one; else ()."""
+def in_force(model: nn.Module) -> tuple[str, ...]:
+    """The names in force for a Switch that `model` carries, one a row; () where there are none."""
     carried = {*model.modules()}
     for choice in reversed(_chosen.get()):
         if choice.anatomy.model in carried:
-            return choice.names if len({*choice.names}) > 1 else ()
+            return choice.names
     return ()
+
+
+def mixed(model: nn.Module) -> tuple[str, ...]:
+    """The names in force, if they are not all one; else ()."""
+    names = in_force(model)
+    return names if len({*names}) > 1 else ()
 
 
 def listed(names: Iterable[str]) -> str:

@@ -80,7 +80,8 @@ class LoRA(Mergeable, Method):
         with seeded(self.seed):
             for layer, role in self.sites(anatomy.model.config):
                 name, (inputs, outputs) = site_name(layer, role), sizes[role]
-                if self.rank > min(inputs, outputs):
+                # a file of `peft` may hold more: one pair for the q, k, v of a fused layer
+                if self.rank > min(inputs, outputs) and self._saved is None:
                     raise ValueError(
                         f"rank: {self.rank} is above the width of {role!r}, {inputs} to {outputs}; "
                         f"take {min(inputs, outputs)} at most."

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions
-from .arguments import check_count, check_init
+from .arguments import check_count, check_init, check_seed
 from .base import Edits, Method, at_least_float32, seeded
 from .prompt_tuning import token_ids
 from .virtual import spoken
@@ -102,7 +102,7 @@ class PrefixTuning(Method):
             return init.detach().to(weight.device)
         if init == "zero" or not self._layers:
             return weight.new_zeros(self.shape)
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(check_seed(self.seed))
         vectors = weight[torch.randint(len(weight), (self.length,), generator=generator)]  # (n, d)
         if init == "text":
             vectors = weight[token_ids(self.tokenizer, self.text, self.length)]

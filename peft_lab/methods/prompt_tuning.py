@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions
-from .arguments import check_count, check_init
+from .arguments import check_count, check_init, check_seed
 from .base import Edits, Method, at_least_float32
 
 
@@ -64,7 +64,7 @@ class PromptTuning(Method):
 
     def _start(self, weight: torch.Tensor) -> torch.Tensor:
         n, (V, d), (init,) = self.length, weight.shape, self.init
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(check_seed(self.seed))
         if isinstance(init, torch.Tensor):
             if init.shape != (n, d):
                 raise ValueError(f"init must be ({n}, {d}), not {tuple(init.shape)}.")

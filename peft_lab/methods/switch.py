@@ -9,7 +9,7 @@ from torch import nn
 from ..anatomy import Anatomy
 from .base import Edits, Method
 from .compose import Members, check_members, described, made
-from .lanes import Entrance, Lane, choose, chosen, listed, mixed
+from .lanes import Entrance, Lane, choose, chosen, in_force, listed, mixed
 
 
 class Switch(Members):
@@ -104,6 +104,13 @@ class Switch(Members):
     def mixed(self) -> bool:
         """Whether rows of several members are chosen, in this thread."""
         return self.attached and len({*mixed(self._edits.anatomy.model)}) > 1
+
+    @property
+    def one_row(self) -> str | None:
+        """The one member that all rows use, in this thread; None where rows differ or none are
+        chosen."""
+        names = {*in_force(self._edits.anatomy.model)} if self.attached else ()
+        return next(iter(names)) if len(names) == 1 else None
 
     def virtual_length(self, model: nn.Module) -> int:
         """How many columns of virtual tokens `model` sees by the choice in force."""

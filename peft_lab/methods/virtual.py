@@ -113,6 +113,7 @@ class VirtualTokens:
         if mask is not None:
             virtual = mask.new_ones(rows, self.length) if valid is None else valid.to(mask)
             mask = torch.cat([virtual, mask], 1)  # (B, n+past+T)
+            self._check_window(mask)
         # generate() adopts any cache that it finds in an output: return none that nobody asked for
         asked = call.get("use_cache")
         asked = getattr(body.config, "use_cache", True) if asked is None else asked
@@ -224,6 +225,21 @@ class VirtualTokens:
             "tokens as yours when it is given a used cache: hand it all tokens and no cache."
         )
 
+    def _check_window(self, mask: torch.Tensor) -> None:
+        """A sliding window is counted in columns: empty ones between a row's virtual tokens and
+        its text would push the former out of it earlier than in the row alone."""
+        window = getattr(self.anatomy.body.config, "sliding_window", None)
+        if not window or mask.shape[1] <= window:
+            return
+        before, behind = (side.cumsum(1) > 0 for side in (mask.long(), mask.long().flip(1)))
+        if (before & behind.flip(1) & (mask == 0)).any():
+            raise ValueError(
+                f"attention_mask: {mask.shape[1]} columns are more than the model's sliding window "
+                f"of {window}, and in some row empty ones (padding at the left, or virtual tokens "
+                "of other rows) stand between its virtual tokens and its text: pad at the right, "
+                "or take rows of one length and one kind."
+            )
+
     def _check_room(self, tokens: int) -> None:
         context = self.anatomy.context
         if context is not None and self.most + tokens > context:
@@ -251,15 +267,16 @@ def shut(columns: slice, layer: int, place=None):
                 "a prefix in some layers only needs attention masks a layer: load the model with "
                 "attn_implementation='sdpa' or 'eager'."
             )
-        cache = kwargs[cache_name(kwargs)]
-        seen = cache.get_seq_length(layer) + x.shape[1]
-        if mask is None:  # everything may be seen: one new token, no padding
-            mask = torch.ones(1, 1, x.shape[1], seen, dtype=torch.bool, device=x.device)
         rows, shift = slice(None), 0
         if place is not None:
             rows, shift = place(len(x))
             if not len(rows):
                 return args, kwargs
+        cache = kwargs[cache_name(kwargs)]
+        seen = cache.get_seq_length(layer) + x.shape[1]
+        if mask is None:  # everything may be seen: one new token, no padding
+            mask = torch.ones(1, 1, x.shape[1], seen, dtype=torch.bool, device=x.device)
+        if place is not None:
             mask = mask.expand(len(x), -1, -1, -1)
         mask = mask.clone()  # (B, 1, T, n+T), shared by all layers
         gone = max(0, seen - mask.shape[-1])  # columns that a sliding window has left behind
