@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import gc
 import pickle
 import weakref
@@ -23,7 +24,9 @@ from peft_lab.methods import (
     LayerFreezing,
     LoRA,
     MAMAdapter,
+    PrefixTuning,
     PromptTuning,
+    PTuning,
     Switch,
     UniPELT,
 )
@@ -573,8 +576,11 @@ def test_targets_of_a_model_without_a_head():
         LoRA(2, targets="head").attach(body)
 
 
-@pytest.mark.parametrize("make", [LoRA, Adapter, PromptTuning, MAMAdapter])
+@pytest.mark.parametrize(
+    "make",
+    [LoRA, Adapter, PromptTuning, PrefixTuning, MAMAdapter, functools.partial(PTuning, hidden=4)],
+)
 @pytest.mark.parametrize("seed", ["a", 1.5, None, True])
 def test_a_seed_is_a_whole_number(make, seed):
     with pytest.raises(ValueError, match=f"seed must be a whole number, not {seed!r}"):
-        make(2, seed=seed).attach(tiny("llama"))
+        make(2, seed=seed)

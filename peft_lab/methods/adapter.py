@@ -7,7 +7,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions, find_linears
-from .arguments import check_count, check_flags, check_layers, check_number, check_one_of
+from .arguments import (
+    check_count,
+    check_flags,
+    check_layers,
+    check_number,
+    check_one_of,
+    check_seed,
+)
 from .base import Method, at_least_float32, seeded
 from .edits import Edits
 from .gate import Gate
@@ -54,7 +61,7 @@ class Adapter(Method):
         seed: int = 0,
     ):
         super().__init__()
-        self.width, self.seed = check_count("width", width), seed
+        self.width, self.seed = check_count("width", width), check_seed(seed)
         check_one_of("placement", placement, PLACEMENTS)
         check_one_of("activation", activation, ACTIVATIONS)
         check_flags(gated=gated)

@@ -10,7 +10,6 @@ from torch import nn
 
 from ..anatomy import Anatomy, count
 from . import storage
-from .arguments import check_seed
 from .edits import Edits
 
 _ROOT = "_peft_lab_root"  # where a decoder body keeps the method attached to it, and so alive
@@ -354,7 +353,6 @@ def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Random numbers from `seed` (on the CPU, the same everywhere); the global state is kept."""
-    check_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds the GPUs too
         yield

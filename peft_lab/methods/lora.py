@@ -8,7 +8,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions, find_linears, matrix, role_sizes
-from .arguments import check_count, check_flags, check_layers, check_number, check_targets
+from .arguments import (
+    check_count,
+    check_flags,
+    check_layers,
+    check_number,
+    check_seed,
+    check_targets,
+)
 from .base import Method, at_least_float32, seeded
 from .edits import Edits
 from .gate import Gate
@@ -57,7 +64,7 @@ class LoRA(Mergeable, Method):
         seed: int = 0,
     ):
         super().__init__()
-        self.rank, self.seed = check_count("rank", rank), seed
+        self.rank, self.seed = check_count("rank", rank), check_seed(seed)
         check_flags(rank_stabilised=rank_stabilised, dora=dora, gated=gated)
         if dora and gated:
             raise ValueError("dora=True and gated=True do not go together; take one of them.")

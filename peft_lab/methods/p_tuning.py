@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..anatomy import Anatomy, dimensions
-from .arguments import check_count
+from .arguments import check_count, check_seed
 from .base import Edits, Method, at_least_float32, seeded
 
 
@@ -32,7 +32,8 @@ class PTuning(Method):
         super().__init__()
         if encoder not in ("mlp", "lstm"):
             raise ValueError(f'encoder must be "mlp" or "lstm", not {encoder!r}.')
-        self.length, self.kind, self.seed = check_count("length", length), encoder, seed
+        self.length, self.kind = check_count("length", length), encoder
+        self.seed = check_seed(seed)
         self.hidden = None if hidden is None else check_count("hidden", hidden)  # None: dropped
 
     def build(self, anatomy: Anatomy) -> None:

@@ -51,7 +51,7 @@ class PrefixTuning(Method):
         seed: int = 0,
     ):
         super().__init__()
-        self.length, self.seed = check_count("length", length), seed
+        self.length, self.seed = check_count("length", length), check_seed(seed)
         self.layers = None if layers is None else sorted(set(layers))
         self.trainable = None if trainable is None else sorted(set(trainable))
         self.hidden = None if mlp is None else check_count("mlp", mlp)
@@ -102,7 +102,7 @@ class PrefixTuning(Method):
             return init.detach().to(weight.device)
         if init == "zero" or not self._layers:
             return weight.new_zeros(self.shape)
-        generator = torch.Generator().manual_seed(check_seed(self.seed))
+        generator = torch.Generator().manual_seed(self.seed)
         vectors = weight[torch.randint(len(weight), (self.length,), generator=generator)]  # (n, d)
         if init == "text":
             vectors = weight[token_ids(self.tokenizer, self.text, self.length)]

@@ -49,7 +49,7 @@ class PromptTuning(Method):
         seed: int = 0,
     ):
         super().__init__()
-        self.length, self.seed = check_count("length", length), seed
+        self.length, self.seed = check_count("length", length), check_seed(seed)
         self.init = (init,)  # in a tuple: an nn.Parameter must not become a part of this module
         self.text, self.labels, self.tokenizer = text, labels, tokenizer
         check_init(self, init)
@@ -64,7 +64,7 @@ class PromptTuning(Method):
 
     def _start(self, weight: torch.Tensor) -> torch.Tensor:
         n, (V, d), (init,) = self.length, weight.shape, self.init
-        generator = torch.Generator().manual_seed(check_seed(self.seed))
+        generator = torch.Generator().manual_seed(self.seed)
         if isinstance(init, torch.Tensor):
             if init.shape != (n, d):
                 raise ValueError(f"init must be ({n}, {d}), not {tuple(init.shape)}.")
