@@ -72,6 +72,9 @@ class Method(nn.Module):
     def attach(self, model: nn.Module, *, any_base: bool = False) -> Self:
         """Freeze `model` and let it carry this method: model(...), model.generate(...).
 
+        Convert neither its dtype nor its device meanwhile: what the method has swapped out, and
+        puts back on `detach`, would stay as it was.
+
         Args:
             any_base: also on another base than the one that the method was made on. From then on
                 it counts as made on this one, and `save` says so.
