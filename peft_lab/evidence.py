@@ -2,10 +2,13 @@
 behind another by the measure of the task, and behind what needs no training of a model.
 """
 
+from functools import cache
+from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
 from .claims import ITEMS, Comparison, compare
+from .paths import data_dir
 from .results import Row, load_runs, summary
 
 MEASURES = {  # what says most about the work: a field of the runs, its unit, which end is good
@@ -40,11 +43,22 @@ def trained(task: str, count: int | None = None) -> dict[str, Row]:
 
 def _few(task: str) -> list[dict]:
     """The runs from fewer rows than all."""
-    return load_runs("rows" if task == "poems" else f"rows-{task}", failed=True)
+    return _stored("rows" if task == "poems" else f"rows-{task}")
+
+
+def _stored(experiment: str) -> list[dict]:
+    """All runs of an experiment: read once, and once more when a file has come or gone."""
+    folder = data_dir() / "results" / experiment
+    return _read(folder, folder.stat().st_mtime_ns if folder.exists() else 0)
+
+
+@cache
+def _read(folder: Path, changed: int) -> list[dict]:
+    return load_runs(folder.name, failed=True, folder=folder.parent)
 
 
 def all_arms(task: str) -> dict[str, Row]:
-    return {row.arm: row for row in summary(load_runs(task, failed=True))}
+    return {row.arm: row for row in summary(_stored(task))}
 
 
 def behind(rows: dict[str, Row], name: str, best: str, field: str | None = None) -> Comparison:

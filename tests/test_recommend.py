@@ -1,6 +1,8 @@
 """`recommend`: each sentence rests on stored runs, the numbers in it are theirs, papers come first
 for large models; the tables of README.md are those of the runs."""
 
+import json
+import os
 import re
 
 import pytest
@@ -402,6 +404,22 @@ def test_what_was_tried_later_and_says_otherwise_is_told():
 def test_bad_questions_are_named(given, said):
     with pytest.raises(ValueError, match=said):
         recommend(**given)
+
+
+def test_runs_that_were_swept_anew_are_read_anew(tmp_path, monkeypatch):
+    folder = tmp_path / "results" / "poems"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(evidence, "data_dir", lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match="--experiment poems"):
+        evidence.all_arms("poems")
+    for run in load_runs("poems"):
+        if run["arm"] in ("base", "full") and run["seed"] in (None, 0, 1, 2):
+            (folder / f"{run['id']}.json").write_text(json.dumps(run))
+    assert evidence.all_arms("poems")["full"].seeds == 3
+    again = next(r for r in load_runs("poems") if r["arm"] == "full" and r["seed"] == 3)
+    (folder / f"{again['id']}.json").write_text(json.dumps(again))
+    os.utime(folder, ns=(0, folder.stat().st_mtime_ns + 10**9))  # some clocks are coarse
+    assert evidence.all_arms("poems")["full"].seeds == 4
 
 
 # --- the tables of the README -------------------------------------------------------------------
