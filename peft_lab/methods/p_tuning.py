@@ -63,7 +63,8 @@ class PTuning(Method):
             return self.embeddings
         x = self.embeddings  # (n, d)
         if self.kind == "lstm":
-            with torch.autocast(x.device.type, enabled=False):  # not every CPU has it in bfloat16
+            device = "cpu" if x.is_meta else x.device.type
+            with torch.autocast(device, enabled=False):  # not every CPU has it in bfloat16
                 x = self.lstm(x[None])[0][0]  # (n, 2h)
         return self.mlp(x)
 
