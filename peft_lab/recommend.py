@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from numbers import Real
 from statistics import fmean
 
+from .claims import Comparison
 from .evidence import (
     CLOSE,
     MEASURES,
     TRAIN_ROWS,
+    Rival,
     behind,
     counts,
     gain,
@@ -64,6 +66,7 @@ class Advice:
     method: str
     sentences: tuple[Sentence, ...]
     suffices: bool  # are the runs near in size and number of examples, and did a method learn?
+    rival: Rival  # the best of what needs no training of a model
 
     def __str__(self) -> str:
         lines = []
@@ -107,7 +110,8 @@ def recommend(
     count = min(counts(task), key=lambda n: _times_apart(n, examples))
     rows = trained(task, count)
     method, first, learned = _first_choice(rows, task, wish, count, examples)
-    told = [first, _without_training(task, count, method)]
+    rival = untrained_rival(task, count, method)
+    told = [first, _without_training(rival, task, count)]
     if count == TRAIN_ROWS[task]:
         told += _later(rows, task, wish)
     near = _times_apart(count, examples) <= 2
@@ -129,7 +133,7 @@ def recommend(
             "for it: take them for what to try first, and try full fine-tuning or LoRA beside it."
         )
         told.append(Sentence(said, "no runs", "none of this size"))
-    return Advice(method, tuple(told), near and like_ours and learned)
+    return Advice(method, tuple(told), near and like_ours and learned, rival)
 
 
 def _first_choice(
@@ -140,9 +144,10 @@ def _first_choice(
     methods = [name for name in rows if name != "base"]
     order = sorted(methods, key=lambda n: mean(rows[n], field), reverse=best_is is max)
     best = order[0]
-    learned = behind(rows, "base", best).verdict(CLOSE) == "shown"
+    lead = behind(rows, "base", best)
+    learned = lead.verdict(CLOSE) == "shown"
     if not learned:
-        chosen, why = best, _nothing_learned(rows, task, best)
+        chosen, why = best, _nothing_learned(rows, task, best, lead)
     elif wish == "quality":
         chosen, why = _best_or_as_good(rows, task, order)
     else:
@@ -161,12 +166,12 @@ def _first_choice(
     return chosen, Sentence(text, cited, _scale(rows[best], count, field)), learned
 
 
-def _nothing_learned(rows: dict[str, Row], task: str, best: str) -> str:
+def _nothing_learned(rows: dict[str, Row], task: str, best: str, lead: Comparison) -> str:
     """The best one's lead over the base may be chance: then there is nothing to choose."""
     field, unit, _ = MEASURES[task]
     return (
         f"{best} has the best mean: {mean(rows[best], field):.3f} {unit}, ahead of the untrained "
-        f"base by {behind(rows, 'base', best)}. That any method is {CLOSE} ahead of it is not "
+        f"base by {lead}. That any method is {CLOSE} ahead of it is not "
         f"shown: {MORE_FIRST}"
     )
 
@@ -178,7 +183,8 @@ def _best_or_as_good(rows: dict[str, Row], task: str, order: list[str]) -> tuple
     size = rows[best].parameters
     text = f"{best} has the best mean: {mean(rows[best], field):.3f} {unit}."
     smaller = (name for name in order if rows[name].parameters < size)
-    near = [name for name in smaller if behind(rows, name, best).high < CLOSE]
+    gaps = {name: behind(rows, name, best) for name in smaller}
+    near = [name for name, gap in gaps.items() if gap.high < CLOSE]
     if not near:
         return best, (
             f"{text} No smaller method is shown to be within {CLOSE} of that. Next comes "
@@ -187,7 +193,7 @@ def _best_or_as_good(rows: dict[str, Row], task: str, order: list[str]) -> tuple
     chosen = min(near, key=lambda name: rows[name].parameters)
     return chosen, (
         f"{text} {chosen} is shown to be within {CLOSE} of that (behind by "
-        f"{behind(rows, chosen, best)}), with {rows[chosen].parameters:,} numbers in place of "
+        f"{gaps[chosen]}), with {rows[chosen].parameters:,} numbers in place of "
         f"{size:,}."
     )
 
@@ -251,9 +257,8 @@ def _later(rows: dict[str, Row], task: str, wish: str) -> list[Sentence]:
     return [Sentence(text, f"{origin(row.runs)}: {row.arm}", _scale(row, count, chosen_by))]
 
 
-def _without_training(task: str, count: int, method: str) -> Sentence:
+def _without_training(rival: Rival, task: str, count: int) -> Sentence:
     """A method must beat what needs no training of a model to be worth its cost."""
-    rival = untrained_rival(task, count, method)
     cited, scale = _all(rival.method), _scale(rival.method, count, rival.field)
     if count == TRAIN_ROWS[task]:
         scale += "; without training 1 run, the same rows"

@@ -677,19 +677,17 @@ def plan_widget(
 
 def recommend_table() -> None:
     """Print, for each kind of task and each wish, the method that the stored runs point to."""
-    from .evidence import untrained_rival
     from .recommend import TASKS, WISHES, recommend
 
     print(f"{'':<13}" + "".join(f"{wish:<27}" for wish in WISHES).rstrip())
     notes: dict[tuple[str, str, str], list[str]] = {}  # (mark, task, what is said) -> wishes
-    for task, experiment in TASKS.items():
+    for task in TASKS:
         cells = []
         for wish in WISHES:
             advice = recommend(task, wish=wish)
             said = [("+", sentence.text) for sentence in advice.sentences[2:]]  # tried later
-            rival = untrained_rival(experiment, method=advice.method)
-            if rival.outcome != "behind":  # the method is not shown to be ahead of it
-                said.insert(0, ("*", f"without training a model: {rival.text}"))
+            if advice.rival.outcome != "behind":  # the method is not shown to be ahead of it
+                said.insert(0, ("*", f"without training a model: {advice.rival.text}"))
             for mark, text in said:
                 notes.setdefault((mark, task, text), []).append(wish)
             cells.append(f"{' '.join([advice.method, *(mark for mark, _ in said)]):<27}")

@@ -114,9 +114,9 @@ class Compose(Members):
         """The others are built on the weights that a member brings with it: DoRA takes its lengths
         from them, and a prefix from text its keys and values."""
         with Edits(anatomy) as edits:
-            for member in sorted(self.members, key=lambda m: not isinstance(m, FullFineTuning)):
-                member._prepare(anatomy)
+            for member in self.members:
                 if isinstance(member, FullFineTuning):
+                    member._prepare(anatomy)
                     edits.member = member
                     member.edit(anatomy, edits)
             super()._prepare(anatomy)
