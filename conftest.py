@@ -4,6 +4,7 @@ It stands at the root, not in tests/: pytest applies a conftest only below its o
 notebooks are tests too.
 """
 
+import gc
 import importlib.util
 import json
 import os
@@ -76,6 +77,12 @@ def pytest_collection_modifyitems(config, items):
     for item in cells.values():  # a dict keeps the last of each notebook
         item.is_last_cell = True
     items.sort(key=lambda item: -seconds[item.nodeid.split("::", 1)[0]])
+
+
+def pytest_collection_finish(session):
+    """The libraries and thousands of tests stay to the end: no collection need look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

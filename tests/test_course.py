@@ -114,6 +114,20 @@ def test_after_an_interruption_anywhere_it_goes_on(home, step):
     assert any("-m venv" in words for words in home.ran) == (step == "-m venv")
 
 
+@pytest.mark.parametrize("missing", ["uv", "its index"])
+def test_where_uv_cannot_pip_installs_the_course(home, missing, capsys):
+    """No wheel of uv for this machine, or a network that only pip has been told the way into."""
+    cannot = ("import uv", "--quiet uv") if missing == "uv" else ("-m uv pip",)
+    home.fails = lambda words: any(piece in words for piece in cannot)
+    course.set_up(["lab"])
+    assert course.STAMP.exists()
+    tried = [words for words in home.ran if "--editable" in words]
+    assert ["-m uv pip" in words for words in tried] == (
+        [False] if missing == "uv" else [True, False]
+    )
+    assert ("now with pip" in capsys.readouterr().out) == (missing != "uv")
+
+
 def test_a_failed_install_leaves_no_stamp_and_says_what_to_do(home):
     home.fails = lambda words: "--editable" in words
     with pytest.raises(course.CourseError, match="run the same command again"):

@@ -444,7 +444,10 @@ def _changed_text(value: Any, name: str) -> str:
             "removed. Whoever called it goes on with that. Change a copy."
         )
     new = "labels" if name == "input_ids" else "new"
-    return f"Your function changed its input: {new} = {name} makes no copy. Use .clone()."
+    return (
+        f"Your function changed its input: {new} = {name} makes no copy. Use .clone(). "
+        f"+=, *=, {name}[…] = … and methods whose names end in _ write into the tensor itself."
+    )
 
 
 def copied(model: Any) -> Any:

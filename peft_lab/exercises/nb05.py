@@ -50,8 +50,6 @@ def check_05a(sheet: Sheet, new, run) -> None:
         nothing = NOTHING if made is NOTHING else "-"
         shown = f"{change:.3f}" if change >= 0.001 else f"{change:.1e}" if change else "0"
         sheet.case("largest change of h", "0", shown if fits else nothing)
-    if "makes no copy" in sheet.changed:  # h, not a layer's weights
-        sheet.changed = _IN_PLACE
     sheet.broken(value)
     sheet.broken(made)
     _wrong_forward(sheet, value, target, h, down, up)
@@ -174,13 +172,6 @@ def _wrong_learning(sheet: Sheet, new) -> None:
         "something of its own: let down's weight be random.",
         alike,
     )
-
-
-_IN_PLACE = (
-    "Your function changed its input. +=, *= and methods that end in _ write into the tensor that "
-    "was given, and new = old makes no copy. Whoever called it goes on with the changed one. Make "
-    "a new tensor: h + …, W * …"
-)
 
 
 def _parameters(layers) -> list[torch.Tensor]:
@@ -596,7 +587,7 @@ def check_05c(sheet: Sheet, output, input_) -> None:
         "Each function gives back two things: the new weight and the new bias.",
         not all(isinstance(v, (tuple, list)) and len(v) == 2 for v in got.values()),
     )
-    sheet.wrong("changed input", _IN_PLACE, bool(sheet.changed))
+    sheet.wrong("changed input", sheet.changed, bool(sheet.changed))
     (out_w, out_b), (in_w, in_b) = got["out"], got["in"]
     for side, pair in got.items():
         for part, value, old in zip("Wb", pair, (weight, bias), strict=True):
