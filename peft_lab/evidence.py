@@ -95,6 +95,7 @@ class Rival(NamedTuple):
     shown to be within CLOSE, else "not shown".
     """
 
+    name: str
     text: str  # both in words, and how far apart they are
     outcome: str
     method: Row
@@ -142,4 +143,4 @@ def untrained_rival(task: str, count: int | None = None, method: str | None = No
         f"{count or TRAIN_ROWS[task]} rows: {mean(rows[best], field):.3f}). {leader} is ahead by "
         f"{apart}: {found}."
     )
-    return Rival(told, outcome, rows[best], field)
+    return Rival(rival, told, outcome, rows[best], field)

@@ -107,7 +107,7 @@ def wrong_08a_largest(runs):
     return chosen
 
 
-def _edges(runs, lowest, finite_only):
+def _edges(runs, edges_of, finite_only):
     chosen = {}
     for arm in {r["arm"] for r in runs}:
         own = [r for r in runs if r["arm"] == arm]
@@ -120,17 +120,18 @@ def _edges(runs, lowest, finite_only):
         rates = [
             r["learning_rate"] for r in (finite if finite_only else own)
         ]
-        edges = (min(rates), max(rates)) if lowest else (max(rates),)
-        chosen[arm] = None if best in edges else best
+        chosen[arm] = None if best in edges_of(rates) else best
     return chosen
 
 
 def wrong_08a_upper(runs):
-    return _edges(runs, lowest=False, finite_only=False)
+    return _edges(runs, lambda rates: (max(rates),), finite_only=False)
 
 
 def wrong_08a_finite(runs):
-    return _edges(runs, lowest=True, finite_only=True)
+    return _edges(
+        runs, lambda rates: (min(rates), max(rates)), finite_only=True
+    )
 
 
 def wrong_08a_run(runs):
@@ -185,7 +186,28 @@ def wrong_08a_left_out(runs):
     return {a: rate for a, rate in solution_08a(runs).items() if rate}
 
 
+def wrong_08a_lower(runs):
+    return _edges(runs, lambda rates: (min(rates),), finite_only=False)
+
+
+def wrong_08a_quoted(runs):
+    chosen = solution_08a(runs)
+    return {a: "None" if r is None else r for a, r in chosen.items()}
+
+
+def wrong_08a_largest_edge(runs):
+    chosen = wrong_08a_largest(runs)
+    for arm, rate in chosen.items():
+        rates = [r["learning_rate"] for r in runs if r["arm"] == arm]
+        if rate in (min(rates), max(rates)):
+            chosen[arm] = None
+    return chosen
+
+
 WRONG_08A = {
+    "the lower edge only": ("one edge", wrong_08a_lower),
+    "None in quotation marks": ("a text", wrong_08a_quoted),
+    "largest loss, edges seen": ("largest", wrong_08a_largest_edge),
     "edges left out": ("arms missing", wrong_08a_left_out),
     "chosen on test": ("on test", wrong_08a_test),
     "chosen on test, edge too": ("on test", wrong_08a_test_edge),
@@ -450,7 +472,50 @@ def wrong_08b_unpaired(methods):
     return sorted(left, key=lambda name: methods[name][0])
 
 
+def wrong_08b_itself(methods):
+    def beaten(name):
+        size, mine = methods[name]
+        return any(
+            other <= size and min(_gaps(mine, theirs)) >= 0
+            for other, theirs in methods.values()
+        )
+
+    return [name for name in methods if not beaten(name)]
+
+
+def wrong_08b_beaten_by_all(methods):
+    def beaten(name):
+        size = methods[name][0]
+        rivals = [
+            n for n in methods if n != name and methods[n][0] <= size
+        ]
+        return bool(rivals) and all(
+            _clearly(methods[name], methods[n]) for n in rivals
+        )
+
+    left = [name for name in methods if not beaten(name)]
+    return sorted(left, key=lambda name: methods[name][0])
+
+
+def wrong_08b_four_of_five(methods):
+    def beats(mine, rival):
+        ahead = sum(gap > 0 for gap in _gaps(mine[1], rival[1]))
+        return rival[0] <= mine[0] and ahead >= 4
+
+    return _left(methods, beats)
+
+
+def wrong_08b_best_seed(methods):
+    return _left(
+        methods, lambda m, r: r[0] <= m[0] and min(r[1]) < min(m[1])
+    )
+
+
 WRONG_08B = {
+    "beaten by itself": ("empty", wrong_08b_itself),
+    "beaten by all": ("beaten by all", wrong_08b_beaten_by_all),
+    "four of five": ("one standard error", wrong_08b_four_of_five),
+    "the best seed": ("ties called wins", wrong_08b_best_seed),
     "only what was kept so far": ("equal size", wrong_08b_so_far),
     "the beaten ones": ("inside out", wrong_08b_inside_out),
     "two samples": ("keeps dominated", wrong_08b_unpaired),
@@ -545,6 +610,10 @@ WRONG_08C = {
     "steps for examples": (
         "mixes meanings of fast",
         {**solution_08c, 4: ("not shown", ["steps"])},
+    ),
+    "LoRA's poems for the prompt": (
+        "another rival",
+        {**solution_08c, 4: ("not shown", ["poems"])},
     ),
     "three of four": ("form", {k: solution_08c[k] for k in (1, 2, 3)}),
     "no pair": ("form", {**solution_08c, 1: "opposite"}),

@@ -72,7 +72,20 @@ def wrong_11a_weighted(own, swapped, tokens):
 
 
 VARIANTS_11A = {"two losses": variant_11a}
+
+
+def wrong_11a_two_slips(own, swapped, tokens):
+    return sum(own) - sum(swapped)
+
+
+def wrong_11a_sum_of_rows(own, swapped, tokens):
+    rows = zip(own, swapped, tokens, strict=True)
+    return sum((other - one) / count for one, other, count in rows)
+
+
 WRONG_11A = {
+    "turned and not divided": ("sign", wrong_11a_two_slips),
+    "the rows' means added": ("mean of rows", wrong_11a_sum_of_rows),
     "own less swapped": ("sign", wrong_11a_sign),
     "the mean of the rows' means": ("mean of rows", wrong_11a_rows),
     "nats a row": ("a row", wrong_11a_row),

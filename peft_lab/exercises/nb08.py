@@ -67,6 +67,9 @@ def check_08a(sheet: Sheet, answer) -> None:
     sheet.wrong("arms missing", "An arm is missing. Where the grid must be widened first, its "
                 "entry is None: {\"bold\": None, ...}.",
                 isinstance(value, dict) and set(value) < set(target))  # fmt: skip
+    sheet.wrong("a text", "A rate is a number, and an edge is None, without quotation marks.",
+                isinstance(value, dict) and any(isinstance(v, str) for v in value.values())
+                )  # fmt: skip
     sheet.wrong("not a dict", "One entry an arm comes back: {\"wide\": 0.01, ...}.",
                 not isinstance(value, dict) or set(value) != set(target))  # fmt: skip
 
@@ -143,7 +146,17 @@ def check_08a(sheet: Sheet, answer) -> None:
                  key=lambda r: r["validation_nats"])["learning_rate"]
         for arm in target
     }  # fmt: skip
-    sheet.wrong("largest", "You took the largest loss. A lower loss is better.", given(worst))
+    worst_off_edge = {
+        arm: None if rate in own_edges([r["learning_rate"] for r in RUNS if r["arm"] == arm])
+        else rate for arm, rate in worst.items()
+    }  # fmt: skip
+    sheet.wrong("largest", "You took the largest loss. A lower loss is better.",
+                given(worst) or given(worst_off_edge))  # fmt: skip
+    sheet.wrong(
+        "one edge",
+        '"bold" is at its best at the largest rate that was tried. That is an edge too: None.',
+        given(by(validation, lambda rates: (min(rates),))),
+    )
     sheet.wrong(
         "one edge",
         '"slow" is at its best at the smallest rate that was tried. That is an edge too: None.',
@@ -299,6 +312,11 @@ def check_08b(sheet: Sheet, answer) -> None:
                 kept.append(n)
         return set(kept)
 
+    def kept_unless_all() -> set[str]:
+        rivals = {n: [o for o in METHODS if o != n and _size(o) <= _size(n)] for n in METHODS}
+        return {n for n in METHODS if not (
+            rivals[n] and all(wins(METHODS[o], METHODS[n]) for o in rivals[n]))}  # fmt: skip
+
     def errors(times):  # an interval of so many standard errors each side
         def beats(mine, rival):
             gaps = [a - b for a, b in zip(mine[1], rival[1], strict=True)]
@@ -316,9 +334,10 @@ def check_08b(sheet: Sheet, answer) -> None:
     sheet.wrong("every seed", "\"luck\" is behind in each of five seeds, but mostly in one: its "
                 "interval holds 0, so it is not *clearly* beaten.",
                 got == off(every_seed))  # fmt: skip
-    sheet.wrong("one standard error", "Your interval is one standard error wide on each side: of "
-                "two equal methods a third would be called beaten or better. 95 % of five values "
-                "need 2.78 standard errors.", got == off(errors(1)))  # fmt: skip
+    sheet.wrong("one standard error", "This front comes of a bar that is too low, as an interval "
+                "of one standard error on each side, or four seeds of five: of two equal methods a "
+                "third would be called beaten or better. 95 % of five values need 2.78 standard "
+                "errors: `interval` gives them.", got == off(errors(1)))  # fmt: skip
     sheet.wrong("narrow interval", "Your interval is too narrow: \"slim\" is 2.6 standard errors "
                 "behind \"plain\". 1.96 is for many values; for five, Student's table says 2.78. "
                 "(And the deviation of five differences divides by 4, not by 5.)",
@@ -336,14 +355,19 @@ def check_08b(sheet: Sheet, answer) -> None:
                         leaders(lambda n, kept: [o for o in METHODS if o != n
                                                  and _size(o) <= _size(n)]),
                         leaders(lambda n, kept: kept)))  # fmt: skip
+    sheet.wrong("empty", "Your front is empty: each method is beaten, maybe by itself. Its own "
+                "difference is 0 in every seed. Leave it out.", not got)  # fmt: skip
+    sheet.wrong("beaten by all", "You let a method go only if *every* rival that is no larger "
+                "beats it. One is enough: `any`, not `all`.",
+                got == kept_unless_all())  # fmt: skip
     sheet.wrong("all stay", "Everything is on your front. But \"heavy\" has twice the parameters "
                 "of \"plain\" and is clearly worse: nobody needs it.",
                 got == set(METHODS))  # fmt: skip
     sheet.wrong(
         "ties called wins",
-        'You compared the means. "plain" is 0.001 behind its twin of the same size, and over five '
-        "seeds that is nothing: the interval of the differences holds 0. A method leaves the front "
-        "only if another is *clearly* better.",
+        'This front comes of comparing the means, or the best seeds. "plain" is 0.001 behind its '
+        "twin of the same size, and over five seeds that is nothing: the interval of the "
+        "differences holds 0. A method leaves the front only if another is *clearly* better.",
         got == off(mean_better),
     )
     sheet.wrong(
@@ -477,10 +501,18 @@ def check_08c(sheet: Sheet, answer) -> None:
             not names,
         )
         sheet.wrong(
+            "another rival",
+            f'Claim {number} is about the prompt, and "poems" compares LoRA with full fine-tuning.',
+            "poems" in names,
+        )
+        why = (
+            '"Rapid" has four meanings: the time of a step, the number of steps, the number of '
+            "examples, the time to swap. Evidence for one says nothing of another."
+        )
+        sheet.wrong(
             "mixes meanings of fast",
-            f'Claim {number} speaks of {meaning}. "Rapid" has four meanings: the time of a step, '
-            "the number of steps, the number of examples, the time to swap. Evidence for one says "
-            f"nothing of another. Yours: {', '.join(names)}.",
+            f"Claim {number} speaks of {meaning}. {why if 'rapidly' in CLAIMS[number] else ''} "
+            f"Yours: {', '.join(names)}.",
             set(names) != set(wanted),
         )
     sheet.wrong("claim 1", "From 128 poems full fine-tuning is lower by 0.164, and both intervals "

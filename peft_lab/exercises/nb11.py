@@ -48,10 +48,17 @@ def check_11a(sheet: Sheet, answer) -> None:
         given(lambda own, swapped, tokens: -worth(own, swapped, tokens)),
     )
     sheet.wrong(
+        "sign",
+        "Two slips. The sign is turned round: a wrong instruction costs more nats, so it is "
+        "swapped less own. And the sum grows with the test set: divide by the tokens.",
+        given(lambda own, swapped, tokens: sum(own) - sum(swapped)),
+    )
+    sheet.wrong(
         "mean of rows",
-        "You took the mean of the rows' means. Then a token of a one-word answer counts many "
+        "You divided row by row. Then a token of a one-word answer counts many "
         "times a token of a sentence. All nats over all tokens, as the loss does it.",
-        given(lambda o, s, t: fmean((b - a) / n for a, b, n in zip(o, s, t, strict=True))),
+        given(lambda o, s, t: fmean((b - a) / n for a, b, n in zip(o, s, t, strict=True)))
+        or given(lambda o, s, t: sum((b - a) / n for a, b, n in zip(o, s, t, strict=True))),
     )
     sheet.wrong(
         "weighted",
@@ -318,14 +325,13 @@ def check_11c(sheet: Sheet, answer) -> None:
             "Some of your pairs differ in one thing, but not in the one that was asked for.",
             all(len(differing(pair)) == 1 for pair in everything),
         )
-    two = [pair for pair in everything if len(differing(pair)) > 1]
-    sheet.wrong(
-        "two at once",
-        "Some of your pairs differ in more than the thing asked for. \"one task\" beside all rows "
-        "of many tasks has other tasks *and* six times the rows: whichever wins, you would not "
-        "know why.",
-        bool(two),
-    )  # fmt: skip
+    for pair in (pair for pair in everything if len(differing(pair)) > 1):
+        one, other = sorted(pair, key=list(ARMS).index)
+        sheet.wrong(
+            "two at once",
+            f'Some of your pairs differ in more than the thing asked for. "{one}" and "{other}" '
+            f"differ in {' and '.join(differing(pair))}: whichever wins, you would not know why.",
+        )
     sheet.wrong(
         "the first pair only",
         "Each of your pairs is right, but most are missing: only the first was found. (A return "
