@@ -66,7 +66,7 @@ def check_05a(sheet: Sheet, new, run) -> None:
     )
     sheet.wrong(
         "no bias",
-        "One of your two layers has no bias. Houlsby's adapter has both; nn.Linear makes one "
+        "At least one of your layers has no bias. Houlsby's adapter has both; nn.Linear makes one "
         "unless told otherwise.",
         made[0].bias is None or made[1].bias is None,
     )
@@ -226,6 +226,7 @@ def _wrong_forward(sheet: Sheet, value, target, h, down, up) -> None:
         others = [h + up(f(down(h))) for f in (F.gelu, F.silu, torch.tanh, torch.sigmoid)]
         linear = h + up(down(h))
         after = [h + F.relu(up(down(h))), F.relu(h + up(down(h)))]
+        before = h + up(down(F.relu(h)))
         twice = [2 * h + delta, h + F.relu(up(F.relu(down(h)))), F.relu(h + delta)]
     sheet.wrong(
         "no residual",
@@ -242,7 +243,7 @@ def _wrong_forward(sheet: Sheet, value, target, h, down, up) -> None:
         "activation's place",
         "The ReLU stands in the wrong place, or there is one too many: it belongs between down "
         "and up, nowhere else.",
-        any(same(value, wrong) for wrong in (*after, *twice[1:])),
+        any(same(value, wrong) for wrong in (before, *after, *twice[1:])),
     )
     sheet.wrong(
         "another activation",
@@ -590,6 +591,11 @@ def check_05c(sheet: Sheet, output, input_) -> None:
     sheet.wrong("changed input", sheet.changed, bool(sheet.changed))
     (out_w, out_b), (in_w, in_b) = got["out"], got["in"]
     for side, pair in got.items():
+        sheet.wrong(
+            "bias lost",
+            f"{said[side].split(',')[0]}: you gave back None as bias, but this layer has one.",
+            pair[1] is None,
+        )
         for part, value, old in zip("Wb", pair, (weight, bias), strict=True):
             sheet.wrong(
                 "shape",
