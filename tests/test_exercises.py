@@ -791,6 +791,34 @@ def test_05c_square_only(capsys):
     assert CHECKS["05c"].last not in (RIGHT, "checker"), _said(capsys)
 
 
+def test_05a_relu_before_down(capsys):
+    new, _ = solution("05a")
+    CHECKS["05a"](new, lambda h, down, up: h + up(down(torch.relu(h))))
+    assert CHECKS["05a"].last == "activation's place" and "wrong place" in _said(capsys)
+
+
+def test_05a_no_bias_in_either_layer(capsys):
+    def new_adapter(d, width):
+        down, up = (torch.nn.Linear(*of, bias=False) for of in ((d, width), (width, d)))
+        torch.nn.init.zeros_(up.weight)
+        return down, up
+
+    def adapter(h, down, up):
+        return h + up(torch.relu(down(h)))
+
+    CHECKS["05a"](new_adapter, adapter)
+    assert CHECKS["05a"].last == "no bias" and "At least one" in _said(capsys)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_05c_bias_given_back_as_none(lost, capsys):
+    functions = solution("05c")
+    right = functions[lost]
+    functions[lost] = lambda W, b, scale: (right(W, b, scale)[0], None)
+    CHECKS["05c"](*functions)
+    assert CHECKS["05c"].last == "bias lost" and "this layer has one" in _said(capsys)
+
+
 def _ia3(k, v, down):
     """Hooks made by three functions of the vectors' dict."""
 

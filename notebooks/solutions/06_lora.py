@@ -267,7 +267,10 @@ WRONG_06B = {
     "scale forgotten": ("no scale", (wrong_06b_no_scale, _UNMERGE)),
     "alpha alone": ("alpha only", (wrong_06b_alpha_only, _UNMERGE)),
     "another dtype": ("dtype", (wrong_06b_dtype, _UNMERGE)),
-    "the wrong way round": ("raises", (wrong_06b_stops, _UNMERGE)),
+    "the wrong way round": (
+        "transposed",
+        (wrong_06b_stops, _UNMERGE),
+    ),
     "hook still on": ("twice", (wrong_06b_twice, _UNMERGE)),
     "hook off, nothing added": ("lost", (wrong_06b_lost, _UNMERGE)),
     "only keeps": ("nothing merged", (wrong_06b_nothing, _UNMERGE)),
@@ -428,6 +431,45 @@ def wrong_06c_one_short(before, after, share=0.9):
     return solution_06c_effective_rank(before, after, share) - 1
 
 
+def wrong_06c_no_rank(config, rank):
+    return solution_06c_lora_parameters(config, 1)
+
+
+def wrong_06c_four(config, rank):
+    d, e = config.hidden_size, config.head_dim
+    heads = config.num_attention_heads + config.num_key_value_heads
+    return config.num_hidden_layers * rank * (4 * d + 2 * heads * e)
+
+
+def wrong_06c_rest(before, after, share=0.9):
+    return solution_06c_effective_rank(before, after, 1 - share)
+
+
+def wrong_06c_weakest(before, after, share=0.9):
+    D = after - before
+    energy = torch.linalg.eigvalsh(D.T @ D)  # the smallest first
+    held = energy.cumsum(0) / energy.sum()
+    return int((held < share).sum()) + 1
+
+
+def wrong_06c_weakest_rows(before, after, share=0.9):
+    return wrong_06c_weakest(before.T, after.T, share)
+
+
+def wrong_06c_of_the_first(before, after, share=0.9):
+    s = torch.linalg.svdvals(after - before)
+    return int((s >= share * s[0]).sum())
+
+
+def wrong_06c_near_the_first(before, after, share=0.9):
+    return wrong_06c_of_the_first(before, after, 1 - share)
+
+
+def wrong_06c_one_by_one(before, after, share=0.9):
+    energy = torch.linalg.svdvals(after - before) ** 2
+    return int((energy / energy.sum() >= 1 - share).sum())
+
+
 def wrong_06c_whole_rank(before, after, share=0.9):
     return int(torch.linalg.matrix_rank(after - before, rtol=1e-4))
 
@@ -482,6 +524,29 @@ WRONG_06C = {
     "of the trained weight": ("of W", (_COUNT, wrong_06c_of_w)),
     "share not used": ("share", (_COUNT, wrong_06c_share)),
     "one short": ("one short", (_COUNT, wrong_06c_one_short)),
+    "rank forgotten": ("no rank", (wrong_06c_no_rank, _RANK)),
+    "q, k, v and o": ("all of attention", (wrong_06c_four, _RANK)),
+    "1 - share": ("rest", (_COUNT, wrong_06c_rest)),
+    "from the weakest": (
+        "weakest first",
+        (_COUNT, wrong_06c_weakest),
+    ),
+    "from the weakest, by rows": (
+        "weakest first",
+        (_COUNT, wrong_06c_weakest_rows),
+    ),
+    "at least share of the first": (
+        "of the strongest",
+        (_COUNT, wrong_06c_of_the_first),
+    ),
+    "at least 1 - share of the first": (
+        "of the strongest",
+        (_COUNT, wrong_06c_near_the_first),
+    ),
+    "each by itself": (
+        "one by one",
+        (_COUNT, wrong_06c_one_by_one),
+    ),
     "all that are not zero": (
         "whole rank",
         (_COUNT, wrong_06c_whole_rank),

@@ -235,9 +235,15 @@ def check_06b(sheet: Sheet, put_in, take_out) -> None:
                NOTHING if nothing else stopped if failed else again)  # fmt: skip
     if merged is NOTHING and undone is not NOTHING:
         sheet.wrong("one missing", "merge is not yet written. unmerge can be judged only after it.")
+    turned = (
+        "transposed",
+        "Is B A made the right way round? layer.B @ layer.A is (out, rank) times (rank, in): "
+        "(out, in), as the weight is.",
+    )
+    hints = {"cannot be multiplied": turned, "must match the size": turned}
     for value in (merged, undone):
         if isinstance(value, Failure) or (value is NOTHING and merged is NOTHING):
-            sheet.broken(value)
+            sheet.broken(value, hints)
     _check_merged(sheet, W, A, B, alpha, weight, hook, same(after, before, 1e-3))
     _one_missing(sheet, {"merge": True, "unmerge": undone is not NOTHING})
     sheet.wrong(
@@ -394,8 +400,8 @@ def check_06c(sheet: Sheet, count, rank_of) -> None:
         sheet.broken(NOTHING)
     for case in counts if has_count else ():
         _check_count(sheet, *case)
-    for case in ranks if has_rank else ():
-        _check_rank(sheet, before, after, *case)
+    if has_rank:
+        _check_rank(sheet, before, after, ranks)
     _one_missing(sheet, {"lora_parameters": has_count, "effective_rank": has_rank})
     sheet.finish(True)
 
@@ -452,6 +458,11 @@ def _check_count(sheet: Sheet, config, rank: int, target: int, value) -> None:
          [L * rank * (3 * d + query + 2 * kv)]),
         ("k for q", "You counted keys and values, both of the narrow width; asked are queries and "
          "values.", [L * rank * 2 * (d + kv)]),
+        ("no rank", "The rank is missing. A has rank × in numbers, B has out × rank.",
+         [L * (2 * d + query + kv)]),
+        ("all of attention", "You counted all four matrices of attention; here only q and v are "
+         "changed.", [L * rank * (4 * d + 2 * query + 2 * kv),  # o: its inputs are query wide
+                      L * rank * (4 * d + query + 2 * kv + d)]),
         ("full", "You counted the whole matrices, which stay frozen. LoRA trains A and B beside "
          "them.", [L * d * (query + kv), L * 2 * d * query]),
         ("head_dim", "You took hidden_size // num_attention_heads for the width of a head. Here "
@@ -463,32 +474,61 @@ def _check_count(sheet: Sheet, config, rank: int, target: int, value) -> None:
     _plain_number(sheet, value, "lora_parameters")
 
 
-def _check_rank(sheet: Sheet, before, after, share: float, target: int, value) -> None:
-    sheet.broken(value)
-    given = None if isinstance(value, str) else number(value)
-    sheet.wrong("not a number", "A whole number was expected from effective_rank.", given is None)
+def _check_rank(sheet: Sheet, before, after, cases: list) -> None:
+    """A slip is named only if it gives the learner's numbers for every share."""
+    shares, targets, values = zip(*cases, strict=True)
+    given = []
+    for value in values:
+        sheet.broken(value)
+        given.append(None if isinstance(value, str) else number(value))
+    sheet.wrong("not a number", "A whole number was expected from effective_rank.", None in given)
     s = torch.linalg.svdvals(after - before)
+    energy = s**2
 
-    def first(values, reach=share):
+    def first(values, reach):
         held = values.cumsum(0) / values.sum()
         return int((held < reach).sum()) + 1
 
-    sheet.wrong("share", "You always use 0.9. Use `share`, which is another number here.",
-                share != 0.9 and given == first(s**2, 0.9) != target)  # fmt: skip
+    def each(slip):
+        return tuple(slip(share) for share in shares)
+
     slips = [
+        ("share", "You always use 0.9. Use `share`, which is another number here.",
+         [each(lambda share: first(energy, 0.9))]),
+        ("rest", "You stop at 1 - share. Asked is how many directions hold the share itself.",
+         [each(lambda share: first(energy, 1 - share))]),
+        ("weakest first", "You add up from the weakest. The fewest directions are the strongest: "
+         "add up from the largest value.",
+         [each(lambda share, e=e: first(e.sort().values, share))
+          for e in (energy, torch.cat([energy, energy.new_zeros(len(after) - len(energy))]))]),
+        ("of the strongest", "You measure each direction by the strongest. The share is one of the "
+         "sum of the squares: add them up, and see where the sum reaches it.",
+         [each(lambda share: int((s >= share * s[0]).sum())),
+          each(lambda share: int((s >= (1 - share) * s[0]).sum())),
+          each(lambda share: int((energy >= (1 - share) * energy[0]).sum()))]),
+        ("one by one", "You measure each direction alone. Add their energies up, and see where the "
+         "sum reaches the share.",
+         [each(lambda share: int((energy / energy.sum() >= 1 - share).sum())),
+          each(lambda share: int((energy / energy.sum() >= share).sum()))]),
         ("not squared", "You added up the singular values themselves. The energy is the sum of "
-         "their squares, as the norm of a matrix is.", [first(s)]),
+         "their squares, as the norm of a matrix is.", [each(lambda share: first(s, share))]),
         ("squared too late", "You added the singular values up first and squared the sums. Square "
-         "each value, then add up.", [int(((s.cumsum(0) / s.sum()) ** 2 < share).sum()) + 1]),
+         "each value, then add up.",
+         [each(lambda share: int(((s.cumsum(0) / s.sum()) ** 2 < share).sum()) + 1)]),
         ("not divided", "You compare the energy itself with the share. A share is a part of the "
-         "whole: divide by the sum.", [int(((s**2).cumsum(0) < share).sum()) + 1]),
+         "whole: divide by the sum.",
+         [each(lambda share: int((energy.cumsum(0) < share).sum()) + 1)]),
         ("of W", "That is the rank of a weight, not of its change. Take after - before.",
-         [first(torch.linalg.svdvals(after) ** 2), first(torch.linalg.svdvals(before) ** 2)]),
-        ("one short", "One too few: with so many the share is not reached yet.", [target - 1]),
+         [each(lambda share, w=w: first(torch.linalg.svdvals(w) ** 2, share))
+          for w in (after, before)]),
+        ("one short", "One too few: with so many the share is not reached yet.",
+         [tuple(target - 1 for target in targets)]),
         ("whole rank", "You counted all directions that are not zero: the rank. Asked is how many "
-         "of them hold the share.", [int((s > 1e-4).sum()), len(s)]),
+         "of them hold the share.", [each(lambda share: int((s > 1e-4).sum())),
+                                     each(lambda share: len(s))]),
     ]  # fmt: skip
-    sheet.slips(given, target, slips)
-    if given != target:
+    sheet.slips(tuple(given), targets, slips)
+    if tuple(given) != targets:
         sheet.finish(False)
-    _plain_number(sheet, value, "effective_rank")
+    for value in values:
+        _plain_number(sheet, value, "effective_rank")
