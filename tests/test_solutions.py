@@ -10,6 +10,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
 
 from tools import refresh
 
@@ -40,6 +42,7 @@ def test_every_exercise_has_a_solution_and_a_checker(path):
 
 
 BRIEFLY = """
+%reset -f
 import functools
 import os
 
@@ -59,14 +62,25 @@ os.environ["PEFT_LAB_STRICT"] = "0"
 """
 
 
+@pytest.fixture(scope="module")
+def manager():
+    """One kernel for all notebooks that run briefly: the imports would take a third of the time."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    yield manager
+    if manager.has_kernel:
+        run_sync(manager.shutdown_kernel)(now=True)
+
+
 @pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("length", ["briefly", pytest.param("in full", marks=pytest.mark.long)])
-def test_solved_notebook_runs_and_is_right(path, length):
+def test_solved_notebook_runs_and_is_right(path, length, manager):
     notebook = refresh.solved(refresh.read(path), solutions_of(path))
-    if length == "briefly":
+    brief = length == "briefly"
+    if brief:
         notebook.cells.insert(0, nbformat.v4.new_code_cell(BRIEFLY))
     # One thread: another worker is on the other core.
-    refresh.execute(notebook, path.parent, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    refresh.execute(notebook, path.parent, manager if brief else None, **one)
     said = "\n".join(stdout(cell) for cell in notebook.cells if cell.cell_type == "code")
     assert "not yet written" not in said
     for exercise in exercises_of(path):

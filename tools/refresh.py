@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
@@ -145,11 +146,18 @@ class Run:
         return f"{self.seconds:.1f} s, {self.memory_mb:.0f} MB"
 
 
-def execute(notebook: nbformat.NotebookNode, folder: Path = NOTEBOOKS, **environ: str) -> Run:
+def execute(
+    notebook: nbformat.NotebookNode,
+    folder: Path = NOTEBOOKS,
+    manager: KernelManager | None = None,
+    **environ: str,
+) -> Run:
     """Runs all cells in place, offline and strict, within three times the notebook's own budget.
 
     Args:
-        environ: further environment variables for the kernel.
+        manager: of a kernel that goes on afterwards, and is started if it does not run; None: a
+            kernel of its own.
+        environ: further environment variables for a kernel that is started.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed; the text shows which.
@@ -159,6 +167,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path = NOTEBOOKS, **environ
     _offline().prepare(variables)
     client = NotebookClient(
         notebook,
+        manager,
         kernel_name="python3",
         timeout=int(3 * budget),
         resources={"metadata": {"path": str(folder)}},
