@@ -121,11 +121,15 @@ class Sheet:
                 raise Verdict(kind, f"{_plain(value)} {text}")
         raise Verdict("raises", _plain(value))
 
+    def ruined(self) -> None:
+        """End the check if the learner's code changed one of its inputs."""
+        self.wrong("changed input", self.changed, bool(self.changed))
+
     def finish(self, ok: bool, general: str = "", *, right: str = "") -> None:
         """RIGHT if ``ok``, with what is to be said of a right answer; else the general remark.
         Either way an input that was changed comes first: the values may be right, and the
         caller's data are ruined."""
-        self.wrong("changed input", self.changed, bool(self.changed))
+        self.ruined()
         if ok:
             raise Verdict(RIGHT, right)
         raise Verdict(

@@ -73,7 +73,7 @@ def _one_missing(sheet: Sheet, written: dict[str, bool]) -> None:
     there, missing = ([n for n, is_there in written.items() if is_there is yes]
                       for yes in (True, False))  # fmt: skip
     if there and missing:
-        sheet.wrong("changed input", sheet.changed, bool(sheet.changed))
+        sheet.ruined()
         sheet.wrong("one missing", f"{there[0]} is right. {missing[0]} is not yet written.")
 
 

@@ -141,17 +141,9 @@ def check_08a(sheet: Sheet, answer) -> None:
         "min() keeps a NaN that comes first. Leave these runs out, or count them as infinite.",
         any(_diverged(arm, value[arm]) for arm in target),
     )
-    worst = {
-        arm: max((r for r in RUNS if r["arm"] == arm and math.isfinite(r["validation_nats"])),
-                 key=lambda r: r["validation_nats"])["learning_rate"]
-        for arm in target
-    }  # fmt: skip
-    worst_off_edge = {
-        arm: None if rate in own_edges([r["learning_rate"] for r in RUNS if r["arm"] == arm])
-        else rate for arm, rate in worst.items()
-    }  # fmt: skip
-    sheet.wrong("largest", "You took the largest loss. A lower loss is better.",
-                given(worst) or given(worst_off_edge))  # fmt: skip
+    for edges in (own_edges, lambda rates: ()):
+        sheet.wrong("largest", "You took the largest loss. A lower loss is better.",
+                    given(by(lambda run: -validation(run), edges)))  # fmt: skip
     sheet.wrong(
         "one edge",
         '"bold" is at its best at the largest rate that was tried. That is an edge too: None.',
@@ -507,11 +499,11 @@ def check_08c(sheet: Sheet, answer) -> None:
         )
         why = (
             '"Rapid" has four meanings: the time of a step, the number of steps, the number of '
-            "examples, the time to swap. Evidence for one says nothing of another."
+            "examples, the time to swap. Evidence for one says nothing of another. "
         )
         sheet.wrong(
             "mixes meanings of fast",
-            f"Claim {number} speaks of {meaning}. {why if 'rapidly' in CLAIMS[number] else ''} "
+            f"Claim {number} speaks of {meaning}. {why if 'rapidly' in CLAIMS[number] else ''}"
             f"Yours: {', '.join(names)}.",
             set(names) != set(wanted),
         )

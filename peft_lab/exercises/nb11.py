@@ -325,12 +325,13 @@ def check_11c(sheet: Sheet, answer) -> None:
             "Some of your pairs differ in one thing, but not in the one that was asked for.",
             all(len(differing(pair)) == 1 for pair in everything),
         )
-    for pair in (pair for pair in everything if len(differing(pair)) > 1):
+    for pair in everything:
         one, other = sorted(pair, key=list(ARMS).index)
         sheet.wrong(
             "two at once",
             f'Some of your pairs differ in more than the thing asked for. "{one}" and "{other}" '
             f"differ in {' and '.join(differing(pair))}: whichever wins, you would not know why.",
+            len(differing(pair)) > 1,
         )
     sheet.wrong(
         "the first pair only",
